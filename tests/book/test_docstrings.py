@@ -1,0 +1,44 @@
+"""The API page's reading of our docstrings, against docutils itself."""
+
+import docutils.core
+from docutils import nodes
+
+from lrnn.book.docstrings import to_rst
+
+DOCSTRING = """Fit n so that |n|^2 stays small; m_ and *args are letters, `J[post, pre]` is code.
+
+Solves
+
+    phi(m kappa + bias) n ~ kappa + tau * rhs(kappa)
+
+rhs, kappa : (P, R), points, one a row
+    and a second line with tau_
+Returns : (N, R), n_hat
+Raises : ValueError if tau <= 0
+
+Prose again.
+"""
+
+
+def parsed():
+    text = "\n".join(to_rst(DOCSTRING.splitlines()))
+    # halt_level 2: any warning of docutils is an error here.
+    return docutils.core.publish_doctree(text, settings_overrides={"halt_level": 2})
+
+
+def test_prose_keeps_every_character():
+    first, *_, last = parsed().findall(nodes.paragraph)
+    assert first.astext() == DOCSTRING.splitlines()[0].replace("`", "")
+    assert last.astext() == "Prose again."
+    assert not list(parsed().findall(nodes.emphasis))[1:-1]
+
+
+def test_entries_become_definitions():
+    items = list(parsed().findall(nodes.definition_list_item))
+    assert [item[0].astext() for item in items] == ["rhs, kappa", "Returns", "Raises"]
+    assert items[0][1].astext() == "(P, R), points, one a row\nand a second line with tau_"
+
+
+def test_indented_block_is_literal():
+    (block,) = parsed().findall(nodes.literal_block)
+    assert block.astext().strip() == "phi(m kappa + bias) n ~ kappa + tau * rhs(kappa)"
