@@ -7,7 +7,7 @@ it, except `code` in backticks.
 
 import re
 
-ENTRY = re.compile(r"(?P<names>\*{0,2}\w+(?:, \*{0,2}\w+)*) : (?P<meaning>.*)")
+ENTRY = re.compile(r"(?P<names>\S[^`:]{0,40}?) : (?P<meaning>.*)")
 CODE = re.compile(r"(``[^`]+``|`[^`]+`)")
 
 

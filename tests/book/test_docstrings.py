@@ -13,6 +13,7 @@ Solves
 
 rhs, kappa : (P, R), points, one a row
     and a second line with tau_
+.npy or .csv : a table
 Returns : (N, R), n_hat
 Raises : ValueError if tau <= 0
 
@@ -35,7 +36,12 @@ def test_prose_keeps_every_character():
 
 def test_entries_become_definitions():
     items = list(parsed().findall(nodes.definition_list_item))
-    assert [item[0].astext() for item in items] == ["rhs, kappa", "Returns", "Raises"]
+    assert [item[0].astext() for item in items] == [
+        "rhs, kappa",
+        ".npy or .csv",
+        "Returns",
+        "Raises",
+    ]
     assert items[0][1].astext() == "(P, R), points, one a row\nand a second line with tau_"
 
 
