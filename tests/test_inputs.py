@@ -1,0 +1,138 @@
+"""Inputs against scipy's integrator, closed forms and the statistics they promise."""
+
+import numpy as np
+import pytest
+from scipy.integrate import solve_ivp
+
+from lrnn import inputs
+from lrnn.network import LowRankRNN
+from lrnn.simulate import simulate_latent
+
+
+def test_signals_have_the_shape_of_time_and_start_and_stop_where_told():
+    t = np.array([-1.0, 0.0, 0.5, 0.999, 1.0, 3.0])
+    np.testing.assert_array_equal(inputs.step(t, onset=0.5, amplitude=2), [0, 0, 2, 2, 2, 2])
+    np.testing.assert_array_equal(inputs.pulse(t, onset=0.5, width=0.5), [0, 0, 1, 1, 0, 0])
+    decay = inputs.exponential_decay(t, tau=2.0, onset=0.5, amplitude=3.0)
+    expected = [0, 0, 3, 3 * np.exp(-0.499 / 2), 3 * np.exp(-0.25), 3 * np.exp(-1.25)]
+    np.testing.assert_allclose(decay, expected)
+    assert np.shape(inputs.pulse(0.7, onset=0.5, width=0.5)) == ()
+
+
+def test_decay_far_before_its_onset_is_zero_without_overflow():
+    assert inputs.exponential_decay(-1e6, tau=1.0) == 0.0
+
+
+def test_channels_and_silence_make_trials():
+    t = np.arange(5.0)
+    stacked = inputs.channels(t, 2 * t)
+    assert stacked.shape == (1, 5, 2)
+    np.testing.assert_array_equal(stacked[0, :, 1], 2 * t)
+    assert inputs.silence(7, 3).shape == (1, 7, 3)
+
+
+@pytest.mark.parametrize("seed", range(3))
+def test_low_pass_is_the_exact_solution_between_steps(seed):
+    rng = np.random.default_rng(seed)
+    u, v0, dt, tau = rng.normal(size=(2, 6, 3)), rng.normal(size=(2, 3)), 0.3, 0.8
+    v = inputs.low_pass(u, dt=dt, tau=tau, v0=v0)
+    state = v0
+    for k in range(6):
+        held = u[:, k]
+        interval = solve_ivp(
+            lambda t, y, held=held: (held.ravel() - y) / tau,
+            (0, dt),
+            state.ravel(),
+            rtol=1e-11,
+            atol=1e-13,
+        )
+        state = interval.y[:, -1].reshape(2, 3)
+        np.testing.assert_allclose(v[:, k + 1], state, atol=1e-9)  # the oracle's own tolerance
+
+
+def test_low_pass_of_a_step_is_the_textbook_charging_curve():
+    dt, tau = 0.05, 0.4
+    v = inputs.low_pass(np.ones((1, 100, 1)), dt=dt, tau=tau)
+    t = dt * np.arange(101)
+    np.testing.assert_allclose(v[0, :, 0], 1 - np.exp(-t / tau), atol=1e-13)
+
+
+def test_euler_filter_is_the_one_inside_the_simulation():
+    rng = np.random.default_rng(0)
+    net = LowRankRNN(
+        rng.normal(size=(9, 1)), rng.normal(size=(9, 1)), w_in=np.ones((9, 2)), tau=0.7
+    )
+    u, v0 = rng.normal(size=(4, 50, 2)), rng.normal(size=(4, 2))
+    path = simulate_latent(net, np.zeros((1, 1)), u, dt=0.1, v0=v0)
+    v = inputs.low_pass_euler(u, dt=0.1, tau=0.7, v0=v0)
+    np.testing.assert_allclose(v, path.v, atol=1e-14)
+
+
+def test_euler_filter_approaches_the_exact_one_at_first_order():
+    def error(dt):
+        u = inputs.channels(np.sin(np.arange(0, 4, dt)))
+        exact = inputs.low_pass(u, dt=dt, tau=0.5)
+        return np.abs(inputs.low_pass_euler(u, dt=dt, tau=0.5) - exact).max()
+
+    order = np.log2(error(0.02) / error(0.01))
+    assert order == pytest.approx(1.0, abs=0.05)
+
+
+@pytest.mark.parametrize("dt", [0.05, 1.0])
+def test_ornstein_uhlenbeck_has_its_law_at_any_step(dt):
+    """Mean, variance and autocovariance within five standard errors; the start is stationary."""
+    B, T, tau, std, mean = 4000, 12, 0.6, 1.5, -0.4
+    rng = np.random.default_rng(1)
+    s = inputs.ornstein_uhlenbeck((B, T, 1), dt=dt, tau=tau, std=std, mean=mean, rng=rng)[..., 0]
+    np.testing.assert_allclose(s.mean(axis=0), mean, atol=5 * std / np.sqrt(B))
+    np.testing.assert_allclose(s.var(axis=0), std**2, atol=5 * std**2 * np.sqrt(2 / B))
+    lags = np.arange(T)
+    measured = ((s - mean) * (s[:, :1] - mean)).mean(axis=0)
+    expected = std**2 * np.exp(-lags * dt / tau)
+    np.testing.assert_allclose(measured, expected, atol=5 * std**2 * np.sqrt(2 / B))
+
+
+def test_ornstein_uhlenbeck_trials_and_channels_are_independent_and_reproducible():
+    draw = lambda seed: inputs.ornstein_uhlenbeck(  # noqa: E731
+        (2, 20000, 2), dt=1.0, tau=0.2, rng=np.random.default_rng(seed)
+    )
+    s = draw(0)
+    np.testing.assert_array_equal(s, draw(0))
+    assert not np.array_equal(s, draw(1))
+    correlation = np.corrcoef([s[0, :, 0], s[0, :, 1], s[1, :, 0]])
+    np.testing.assert_allclose(correlation, np.eye(3), atol=5 / np.sqrt(20000))
+
+
+@pytest.mark.parametrize(
+    ("call", "words"),
+    [
+        (lambda rng: inputs.pulse(0.0, onset=0, width=0), "width must be greater than 0, got 0"),
+        (lambda rng: inputs.exponential_decay(0.0, tau=-1), "tau must be greater than 0, got -1"),
+        (lambda rng: inputs.channels(), "at least one signal"),
+        (
+            lambda rng: inputs.channels(np.zeros(3), np.zeros(4)),
+            r"signal 1 must have shape \(3,\), got \(4,\)",
+        ),
+        (
+            lambda rng: inputs.ornstein_uhlenbeck((3, 4), dt=1, tau=1, rng=rng),
+            r"shape must be \(B, T, D\)",
+        ),
+        (
+            lambda rng: inputs.ornstein_uhlenbeck((3, 4, 1), dt=1, tau=1, std=-1, rng=rng),
+            "std must be at least 0",
+        ),
+        (lambda rng: inputs.low_pass(np.zeros((3, 4)), dt=1, tau=1), r"\(B, T, D\), got \(3, 4\)"),
+        (
+            lambda rng: inputs.low_pass(np.zeros((3, 4, 2)), dt=1, tau=1, v0=np.zeros(5)),
+            r"v0 must broadcast to \(B, D\) = \(3, 2\), got shape \(5,\)",
+        ),
+        (
+            lambda rng: inputs.low_pass(np.full((1, 2, 1), np.nan), dt=1, tau=1),
+            r"u must be finite, got nan at index \(0, 0, 0\)",
+        ),
+        (lambda rng: inputs.low_pass(np.zeros((1, 2, 1)), dt=0, tau=1), "dt must be greater"),
+    ],
+)
+def test_bad_arguments_are_named(call, words):
+    with pytest.raises(ValueError, match=words):
+        call(np.random.default_rng(0))
