@@ -252,6 +252,8 @@ def test_identification_of_brains_by_their_halves(rng):
     assert similar[1, 3] == pytest.approx(expected)
     assert con.identification(similar) == 1
     assert con.identification(similar[:, [1, 0, 2, 3, 4]]) == pytest.approx(3 / 5)
+    # Rows are looked up among columns: the second subject here is mistaken for the first.
+    assert con.identification([[0.9, 0.1], [0.8, 0.7]]) == pytest.approx(1 / 2)
 
 
 def test_errors_name_what_is_wrong(scan):

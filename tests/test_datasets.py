@@ -42,10 +42,10 @@ def test_every_brain_is_stable(n, rng):
 
 
 def test_groups_vary_as_asked(rng):
-    brains = datasets.synthetic_brains(300, 12, decay=0.2, spread=0.3, leak=0.0, rng=rng)
+    brains = datasets.synthetic_brains(300, 12, decay=0.2, spread=0.6, leak=0.0, rng=rng)
     logs = np.log(decay_rate(singular_values(brains), modes=12, threshold=0.0))
-    assert logs.mean() == pytest.approx(np.log(0.2), abs=4 * 0.3 / np.sqrt(300))
-    assert logs.std() == pytest.approx(0.3, rel=0.2)  # 5 standard errors of a standard deviation
+    assert logs.mean() == pytest.approx(np.log(0.2), abs=4 * 0.6 / np.sqrt(300))
+    assert logs.std() == pytest.approx(0.6, rel=0.2)  # 5 standard errors of a standard deviation
 
 
 @pytest.mark.parametrize("steps", [1, 3])
