@@ -184,6 +184,20 @@ def from_npi(connectome: ArrayLike) -> Array:
     return matrix.T.copy()
 
 
+def interaction(matrix: ArrayLike) -> Array:
+    """K = A - c I, c the mean of A's diagonal: what regions do to each other, memory taken out.
+
+    A one-step matrix is mostly memory, which has full rank whatever the interaction is: measures of
+    rank on A and on K answer different questions.
+
+    matrix : (..., n, n), A[target, source]
+    Returns : (..., n, n), of trace 0
+    """
+    a = np.asarray(matrix, dtype=float)
+    memory = np.trace(a, axis1=-2, axis2=-1) / a.shape[-1]
+    return a - memory[..., None, None] * np.eye(a.shape[-1])
+
+
 def off_diagonal(matrix: ArrayLike) -> Array:
     """The n (n - 1) entries between different regions, as a vector: what two matrices compare on.
 

@@ -38,19 +38,22 @@ def one_step_matrix(
     *,
     decay: float,
     rank: int | None = None,
-    leak: float = 0.5,
+    memory: float = 0.5,
+    strength: float = 0.3,
     max_radius: float = 0.95,
     rng: np.random.Generator,
 ) -> Array:
-    """A stable A = leak I + U diag(exp(-decay i)) V^T, i = 1..rank, U and V random orthonormal.
+    """A stable A = memory I + s U diag(exp(-decay i)) V^T, i = 1..rank, U and V random orthonormal.
 
-    `leak I` is each region's memory of itself; the second term is the interaction, whose singular
-    values decay as asked. If the spectral radius exceeds `max_radius`, A is scaled down to it,
-    which leaves every scale-free measure as it was.
+    `memory I` is what each region keeps of itself; the second term is the interaction K. Its
+    singular values decay as asked and s sets their root mean square over all n to `strength`, so
+    that brains of different decay interact equally strongly. If the spectral radius exceeds
+    `max_radius`, A is scaled down to it, which leaves every scale-free measure as it was.
 
     decay : float >= 0, gamma of the interaction, per mode
     rank : int in [1, n_regions], modes of the interaction; None: all
-    leak : float in [0, max_radius]
+    memory : float in [0, max_radius]
+    strength : float > 0, |K|_F / sqrt(n)
     max_radius : float in (0, 1)
     Returns : (n, n), A[target, source], spectral radius <= max_radius
     Raises : ValueError if an argument is out of its range
@@ -62,10 +65,14 @@ def one_step_matrix(
         raise ValueError(f"decay is {decay}; expected >= 0")
     if not 0 < max_radius < 1:
         raise ValueError(f"max_radius is {max_radius}; a stable process needs it in (0, 1)")
-    if not 0 <= leak <= max_radius:
-        raise ValueError(f"leak is {leak}; expected 0 to max_radius = {max_radius}")
+    if not 0 <= memory <= max_radius:
+        raise ValueError(f"memory is {memory}; expected 0 to max_radius = {max_radius}")
+    if not strength > 0:
+        raise ValueError(f"strength is {strength}; expected > 0")
     u, v = (np.linalg.qr(rng.standard_normal((n_regions, rank)))[0] for _ in range(2))
-    matrix = leak * np.eye(n_regions) + u * np.exp(-decay * np.arange(1, rank + 1)) @ v.T
+    gains = np.exp(-decay * np.arange(rank))
+    gains *= strength * np.sqrt(n_regions) / np.linalg.norm(gains)
+    matrix = memory * np.eye(n_regions) + u * gains @ v.T
     radius = np.abs(np.linalg.eigvals(matrix)).max()
     return matrix * min(1.0, max_radius / radius)
 
@@ -77,7 +84,8 @@ def synthetic_brains(
     decay: float,
     spread: float = 0.0,
     rank: int | None = None,
-    leak: float = 0.5,
+    memory: float = 0.5,
+    strength: float = 0.3,
     rng: np.random.Generator,
 ) -> Array:
     """One-step matrices of a group whose decay rates vary about a typical one.
@@ -96,7 +104,12 @@ def synthetic_brains(
         raise ValueError(f"spread is {spread}; expected >= 0")
     decays = decay * np.exp(spread * rng.standard_normal(n_subjects))
     return np.stack(
-        [one_step_matrix(n_regions, decay=d, rank=rank, leak=leak, rng=rng) for d in decays]
+        [
+            one_step_matrix(
+                n_regions, decay=d, rank=rank, memory=memory, strength=strength, rng=rng
+            )
+            for d in decays
+        ]
     )
 
 

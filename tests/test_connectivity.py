@@ -241,6 +241,15 @@ def test_what_changes_when_regions_are_renamed_or_units_change(scan, rng):
     np.testing.assert_allclose(changed, expected, atol=1e-8)
 
 
+def test_interaction_is_what_memory_leaves(brain):
+    a = brain.truth
+    k = con.interaction(a)
+    assert np.trace(k) == pytest.approx(0, abs=1e-12)
+    np.testing.assert_allclose(con.off_diagonal(k), con.off_diagonal(a))
+    np.testing.assert_allclose(con.interaction(a + 0.3 * np.eye(6)), k, atol=1e-12)
+    np.testing.assert_allclose(con.interaction(np.stack([a, 2 * a])), np.stack([k, 2 * k]))
+
+
 def test_identification_of_brains_by_their_halves(rng):
     brains = datasets.synthetic_brains(5, 8, decay=0.2, rng=rng)
     halves = [split(brain.scan) for brain in datasets.simulate(brains, 1500, rng=rng)]

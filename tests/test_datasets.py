@@ -28,10 +28,12 @@ def radius(matrix):
 
 @pytest.mark.parametrize("decay", [0.0, 0.1, 0.5])
 def test_interaction_has_the_decay_and_rank_asked_for(decay, rng):
-    matrix = datasets.one_step_matrix(30, decay=decay, rank=8, leak=0.0, max_radius=0.99, rng=rng)
+    matrix = datasets.one_step_matrix(30, decay=decay, rank=8, memory=0.0, max_radius=0.99, rng=rng)
     s = singular_values(matrix)
     assert np.all(s[8:] < 1e-12)
     assert decay_rate(s[:8], modes=8) == pytest.approx(decay, abs=1e-10)
+    if decay < 0.3:  # a steeper brain is scaled down, to be stable
+        assert np.sqrt(np.mean(s**2)) == pytest.approx(0.3)
 
 
 @pytest.mark.parametrize("n", [2, 5, 40])
@@ -42,7 +44,7 @@ def test_every_brain_is_stable(n, rng):
 
 
 def test_groups_vary_as_asked(rng):
-    brains = datasets.synthetic_brains(300, 12, decay=0.2, spread=0.6, leak=0.0, rng=rng)
+    brains = datasets.synthetic_brains(300, 12, decay=0.2, spread=0.6, memory=0.0, rng=rng)
     logs = np.log(decay_rate(singular_values(brains), modes=12, threshold=0.0))
     assert logs.mean() == pytest.approx(np.log(0.2), abs=4 * 0.6 / np.sqrt(300))
     assert logs.std() == pytest.approx(0.6, rel=0.2)  # 5 standard errors of a standard deviation
@@ -207,7 +209,8 @@ def test_errors_name_what_is_wrong(rng):
     cases = [
         (lambda: datasets.one_step_matrix(5, decay=0.1, rank=6, rng=rng), "rank is 6"),
         (lambda: datasets.one_step_matrix(5, decay=-1.0, rng=rng), "decay is -1"),
-        (lambda: datasets.one_step_matrix(5, decay=0.1, leak=1.0, rng=rng), "leak is 1"),
+        (lambda: datasets.one_step_matrix(5, decay=0.1, memory=1.0, rng=rng), "memory is 1"),
+        (lambda: datasets.one_step_matrix(5, decay=0.1, strength=0, rng=rng), "strength is 0"),
         (lambda: datasets.one_step_matrix(5, decay=0.1, max_radius=1.0, rng=rng), "max_radius"),
         (lambda: datasets.synthetic_brains(0, 5, decay=0.1, rng=rng), "n_subjects is 0"),
         (lambda: datasets.synthetic_brains(2, 5, decay=0.1, spread=-1, rng=rng), "spread is -1"),
