@@ -21,8 +21,15 @@ def to_rst(lines: list[str]) -> list[str]:
 
 
 def _blocks(lines: list[str]) -> list[list[str]]:
-    text = "\n".join(lines).strip("\n")
-    return [block.split("\n") for block in re.split(r"\n\s*\n", text) if block.strip()]
+    blocks: list[list[str]] = [[]]
+    for line in lines:
+        # A blank line ends a block, and so does the first entry after prose.
+        starts_entries = ENTRY.match(line) and not any(map(ENTRY.match, blocks[-1]))
+        if not line.strip() or (starts_entries and blocks[-1]):
+            blocks.append([])
+        if line.strip():
+            blocks[-1].append(line)
+    return [block for block in blocks if block]
 
 
 def _block(block: list[str]) -> list[str]:
@@ -66,4 +73,4 @@ def setup(app) -> dict[str, bool]:
     app.setup_extension("sphinx.ext.autodoc")
     app.connect("autodoc-process-docstring", rewrite)
     app.connect("autodoc-skip-member", skip)
-    return {"parallel_read_safe": True}
+    return {"parallel_read_safe": True, "parallel_write_safe": True}
