@@ -1,0 +1,1 @@
+"""Low-rank recurrent neural networks: theory, embedding, training and measurement."""

@@ -1,0 +1,169 @@
+"""The `lrnn` command."""
+
+import sys
+from pathlib import Path
+
+import click
+import yaml
+
+from lrnn.book.chapter import Book, BookError, Chapter
+from lrnn.book.parameters import ParameterError, parse_text
+
+# Commands import what they need when they run, so that a mistyped parameter is refused at once.
+
+
+class Group(click.Group):
+    """Turns errors made for the user into one line and an exit status of 2."""
+
+    def invoke(self, ctx):
+        try:
+            return super().invoke(ctx)
+        except (BookError, ParameterError) as error:
+            click.echo(f"lrnn: {error}", err=True)
+            sys.exit(2)
+
+
+@click.group(cls=Group, context_settings={"help_option_names": ["-h", "--help"]})
+@click.version_option(package_name="lrnn")
+def main():
+    """Build the book on low-rank recurrent networks, run its chapters, read its ledger."""
+
+
+def _book() -> Book:
+    return Book.around(Path.cwd())
+
+
+@main.command()
+@click.option("-j", "--jobs", type=click.IntRange(min=1), help="Chapters executed at a time.")
+def build(jobs):
+    """Execute what has changed and render the site."""
+    from rich.console import Console
+
+    from lrnn.book.build import build as build_book
+    from lrnn.book.progress import watch
+
+    console = Console(soft_wrap=True)
+    book = _book()
+    built = build_book(
+        book, watch=lambda names, events: watch(names, events, console), workers=jobs
+    )
+    for error in built.errors:
+        click.echo(error, err=True)
+    click.echo(f"ledger: {built.ledger.summary}")
+    if built.site:
+        click.echo(f"site: {built.site}")
+    sys.exit(1 if built.errors else 0)
+
+
+def _list_parameters(ctx, chapter: Chapter) -> None:
+    click.echo(f"{chapter.stem}: parameters\n")
+    for parameter in chapter.parameters.values():
+        allowed = f" {parameter.allowed}" if parameter.allowed else ""
+        kind = parameter.type.__name__
+        click.echo(f"  {parameter.name}: {kind} = {parameter.default!r}")
+        click.echo(f"      {parameter.meaning}{allowed}")
+    for name, values in chapter.presets.items():
+        shown = ", ".join(f"{key} = {value!r}" for key, value in values.items())
+        click.echo(f"\n  --preset {name}: {shown}")
+    ctx.exit()
+
+
+@main.command(add_help_option=False)
+@click.argument("chapter", required=False)
+@click.option("-p", "given", nargs=2, multiple=True, metavar="NAME VALUE", help="Set a parameter.")
+@click.option("-f", "file", type=click.Path(exists=True), help="YAML file of parameters.")
+@click.option("--preset", help="A named set of values, such as quick or deep.")
+@click.option("-o", "folder", type=click.Path(path_type=Path), help="Where to leave the run.")
+@click.option("--html", is_flag=True, help="Also make a page of the run.")
+@click.option(
+    "-h", "--help", "wants_help", is_flag=True, help="Show this, or CHAPTER's parameters."
+)
+@click.pass_context
+def run(ctx, chapter, given, file, preset, folder, html, wants_help):
+    """Run CHAPTER (stem, number or path) once, with parameters of your own.
+
+    Leaves the executed notebook, its figures and results.json in runs/CHAPTER/KEY.
+    """
+    if chapter is None:
+        click.echo(ctx.get_help())
+        ctx.exit(0 if wants_help else 2)
+    book = _book()
+    chosen = book.chapter(chapter)
+    if wants_help:
+        _list_parameters(ctx, chosen)
+    values = chosen.values(_given(chosen, given, file), preset)
+
+    from rich.console import Console
+
+    from lrnn.book.progress import watch
+    from lrnn.book.run import render
+    from lrnn.book.run import run as run_chapter
+
+    console = Console(soft_wrap=True)
+    done = run_chapter(
+        book,
+        chosen,
+        values,
+        watch=lambda names, events: watch(names, events, console),
+        folder=folder,
+    )
+    if done.error:
+        click.echo(done.error, err=True)
+        sys.exit(1)
+    for row in done.results["claims"]:
+        if not row["as_expected"]:
+            click.echo(f"{row['id']}: {row['value']:.4g} lies outside {row['expect']}")
+    click.echo(f"{'run' if done.fresh else 'already there'}: {done.folder}")
+    if html:
+        click.echo(f"page: {render(book, done)}")
+
+
+def _given(chapter: Chapter, pairs: tuple[tuple[str, str], ...], file: str | None) -> dict:
+    """Values from a YAML file, overridden by those typed; names are checked with the values."""
+    values: dict = {}
+    if file:
+        values = yaml.safe_load(Path(file).read_text(encoding="utf-8")) or {}
+        if not isinstance(values, dict):
+            raise ParameterError(f"{file}: expected lines of `name: value`")
+    for name, text in pairs:
+        known = chapter.parameters.get(name)
+        values[name] = parse_text(known, text) if known else text
+    return values
+
+
+@main.command()
+@click.argument("chapter", required=False)
+@click.option("--all", "everything", is_flag=True, help="Every chapter.")
+@click.option("-o", "folder", type=click.Path(path_type=Path), default="notebooks")
+def notebook(chapter, everything, folder):
+    """Write CHAPTER, or --all, as plain Jupyter notebooks."""
+    import jupytext
+
+    if bool(chapter) == everything:
+        raise click.UsageError("name a chapter, or say --all")
+    book = _book()
+    for chosen in book.chapters if everything else [book.chapter(chapter)]:
+        path = folder / f"{chosen.stem}.ipynb"
+        text = jupytext.writes(chosen.notebook, fmt="ipynb")
+        if path.is_file() and path.read_text(encoding="utf-8") != text:
+            raise BookError(f"{path} has changed since it was written, and is not overwritten")
+        folder.mkdir(parents=True, exist_ok=True)
+        path.write_text(text, encoding="utf-8")
+        click.echo(path)
+
+
+@main.command()
+def claims():
+    """Print the ledger of the last build."""
+    import json
+
+    from rich.console import Console
+
+    from lrnn.book.ledger import Ledger
+
+    path = _book().output / "claims.json"
+    if not path.is_file():
+        raise BookError("no ledger yet: run `lrnn build` first")
+    ledger = Ledger.from_json(json.loads(path.read_text(encoding="utf-8")))
+    Console().print(ledger.table())
+    click.echo(ledger.summary)

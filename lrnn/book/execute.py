@@ -1,0 +1,181 @@
+"""Execution of notebooks by papermill, side by side, one process each."""
+
+import json
+import os
+import threading
+import time
+from collections.abc import Callable, Iterable, Iterator
+from concurrent.futures import ProcessPoolExecutor
+from multiprocessing import get_context
+from multiprocessing.queues import Queue
+from pathlib import Path
+from queue import Empty
+from typing import Any, NamedTuple
+
+import nbformat
+from nbformat import NotebookNode
+
+# One thread a kernel: chapters run side by side, and sums of floats keep one order.
+KERNEL_ENVIRONMENT = {
+    "OMP_NUM_THREADS": "1",
+    "OPENBLAS_NUM_THREADS": "1",
+    "MKL_NUM_THREADS": "1",
+    "NUMBA_NUM_THREADS": "1",
+    "PYTHONHASHSEED": "0",
+    "PYDEVD_DISABLE_FILE_VALIDATION": "1",
+}
+
+
+class Job(NamedTuple):
+    """A notebook to execute.
+
+    name : how progress and errors call it
+    notebook : the source, parameterised or not
+    changed : parameters to inject, by name; none for the published run
+    folder : working directory of the kernel
+    output : where the executed notebook goes, once it is whole
+    metadata : added to the executed notebook, under `lrnn_run`
+    """
+
+    name: str
+    notebook: NotebookNode
+    changed: dict[str, Any]
+    folder: Path
+    output: Path
+    metadata: dict[str, Any]
+
+    @property
+    def partial(self) -> Path:
+        """Where the notebook lies while it is executed, and stays if a cell fails."""
+        return self.output.with_suffix(".partial.ipynb")
+
+
+class Started(NamedTuple):
+    """A job has come to one of its cells."""
+
+    name: str
+    cell: int
+    cells: int
+
+
+class Finished(NamedTuple):
+    """A job has ended; without an error, its output is whole."""
+
+    name: str
+    seconds: float
+    error: str = ""
+
+
+def execute_all(jobs: Iterable[Job], *, workers: int) -> Iterator[Started | Finished]:
+    """Execute the jobs, one a worker at a time, telling what happens as it happens.
+
+    A job that fails does not stop the others. Each has a process of its own, which ends with ours.
+    """
+    context = get_context("spawn")
+    events = context.Queue()
+    pool = ProcessPoolExecutor(
+        workers, mp_context=context, initializer=_begin, initargs=(events,), max_tasks_per_child=1
+    )
+    with pool:
+        running = {pool.submit(_execute_telling, job) for job in jobs}
+        while running:
+            try:
+                yield events.get(timeout=0.2)
+            except Empty:
+                for future in [future for future in running if future.done()]:
+                    running.remove(future)
+                    yield future.result()
+
+
+_events: Queue
+
+
+def _begin(events: Queue) -> None:
+    """Set a worker up: where it tells its progress, and that it ends when its parent does."""
+    global _events
+    _events = events
+    parent = os.getppid()
+
+    def watch() -> None:
+        while os.getppid() == parent:
+            time.sleep(0.5)
+        os._exit(1)  # the kernel watches this process in the same way
+
+    threading.Thread(target=watch, daemon=True).start()
+
+
+def _execute_telling(job: Job) -> Finished:
+    return execute(job, _events.put)
+
+
+def execute(job: Job, tell: Callable[[Started], None] = lambda event: None) -> Finished:
+    """Execute one job in this process; what it has computed is kept whatever happens."""
+    # papermill and its kernel clients are slow to import and only needed here.
+    import papermill
+    from papermill.engines import NBClientEngine, papermill_engines
+    from papermill.exceptions import PapermillExecutionError
+
+    class TellingEngine(NBClientEngine):
+        @classmethod
+        def execute_managed_notebook(cls, nb_man, kernel_name, **kwargs):
+            begin, total = nb_man.cell_start, len(nb_man.nb.cells)
+
+            def cell_start(cell, cell_index, **rest):
+                tell(Started(job.name, cell_index + 1, total))
+                begin(cell, cell_index, **rest)
+
+            nb_man.cell_start = cell_start
+            return super().execute_managed_notebook(nb_man, kernel_name, **kwargs)
+
+    papermill_engines.register("telling", TellingEngine)
+    os.environ.update(KERNEL_ENVIRONMENT)
+    job.output.parent.mkdir(parents=True, exist_ok=True)
+    start = time.perf_counter()
+    try:
+        executed = papermill.execute_notebook(
+            job.notebook,
+            str(job.partial),
+            job.changed,
+            engine_name="telling",
+            cwd=str(job.folder),
+            progress_bar=False,
+        )
+    except PapermillExecutionError as error:
+        return Finished(job.name, time.perf_counter() - start, _describe(job, error))
+    except Exception as error:  # a kernel that died or never came up: the other jobs go on
+        seconds = time.perf_counter() - start
+        return Finished(job.name, seconds, f"{type(error).__name__}: {error}")
+    seconds = time.perf_counter() - start
+    clean(executed)
+    executed.metadata["lrnn_run"] = {**job.metadata, "seconds": round(seconds, 2)}
+    nbformat.write(executed, job.partial)
+    job.partial.replace(job.output)
+    return Finished(job.name, seconds)
+
+
+def _describe(job: Job, error) -> str:
+    """The failure in three lines: which cell, its last executed line, the exception."""
+    first = next((line for line in error.source.splitlines() if line.strip()), "")
+    return (
+        f"cell {error.cell_index + 1}: {first.strip()}\n"
+        f"{error.ename}: {error.evalue.splitlines()[0] if error.evalue else ''}\n"
+        f"partial notebook: {job.partial}"
+    )
+
+
+def clean(notebook: NotebookNode) -> None:
+    """Take out what papermill writes into the metadata: the same run leaves the same file."""
+    notebook.metadata.pop("papermill", None)
+    for cell in notebook.cells:
+        for key in ("papermill", "execution"):
+            cell.metadata.pop(key, None)
+        if cell.metadata.get("tags") == []:
+            del cell.metadata["tags"]
+
+
+def write_json(path: Path, data: Any) -> None:
+    """Write JSON so that the file is either the old one or the new one."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    beside = path.with_name(f".{path.name}.{os.getpid()}")
+    beside.write_text(json.dumps(data, indent=1, ensure_ascii=False) + "\n", encoding="utf-8")
+    beside.replace(path)

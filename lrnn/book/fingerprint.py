@@ -1,0 +1,92 @@
+"""What the outcome of a run depends on, as one key.
+
+The chapter's code (not its prose), its parameters, every file of `lrnn` that the code can reach by
+import, the installed versions of the pinned packages, and the content of any data file that a
+parameter names.
+"""
+
+import ast
+import hashlib
+import json
+import re
+import sys
+from functools import cache
+from importlib.metadata import PackageNotFoundError, version
+from pathlib import Path
+from typing import Any
+
+import lrnn
+
+PACKAGE = Path(lrnn.__file__).parent
+
+
+def run_key(code: list[str], values: dict[str, Any], *, folder: Path, lock: Path) -> str:
+    """The key of one run, 16 hexadecimal digits.
+
+    code : sources of the code cells
+    values : all parameter values
+    folder : where the run looks for relative data files
+    lock : requirements file whose packages' installed versions count; it may be missing
+    """
+    facts = {
+        "code": code,
+        "values": values,
+        "lrnn": {str(p.relative_to(PACKAGE)): _digest(p) for p in reachable("\n".join(code))},
+        "pins": installed_versions(lock),
+        "data": {k: _digest(folder / v) for k, v in values.items() if _is_file(folder, v)},
+    }
+    return hashlib.sha256(json.dumps(facts, sort_keys=True).encode()).hexdigest()[:16]
+
+
+def _is_file(folder: Path, value: Any) -> bool:
+    return isinstance(value, str) and value != "" and (folder / value).is_file()
+
+
+def _digest(path: Path) -> str:
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()
+
+
+@cache
+def installed_versions(lock: Path) -> dict[str, str]:
+    """Installed versions of Python and of the packages that a lock file names."""
+    versions = {"python": ".".join(map(str, sys.version_info[:3]))}
+    text = lock.read_text(encoding="utf-8") if lock.is_file() else ""
+    for name in re.findall(r"([A-Za-z0-9][\w.-]*)==", text):
+        try:
+            versions[name] = version(name)
+        except PackageNotFoundError:
+            versions[name] = "not installed"
+    return versions
+
+
+def reachable(source: str) -> list[Path]:
+    """Files of `lrnn` that source can reach by imports, directly or not, with their data."""
+    files: set[Path] = set()
+    waiting = _imports(source)
+    while waiting:
+        name = waiting.pop()
+        path = PACKAGE.joinpath(*name.split(".")[1:])
+        package = path / "__init__.py"
+        path = package if package.is_file() else path.with_suffix(".py")
+        if path in files or not path.is_file():
+            continue
+        files.add(path)
+        if path.name == "__init__.py":
+            files.update(path.parent.glob("*.toml"))
+        waiting |= _imports(path.read_text(encoding="utf-8"))
+    return sorted(files)
+
+
+def _imports(source: str) -> set[str]:
+    """Names under `lrnn` that may be modules the source imports; magics are passed over."""
+    source = re.sub(r"^\s*[%!].*$", "", source, flags=re.MULTILINE)
+    names: set[str] = set()
+    for node in ast.walk(ast.parse(source)):
+        if isinstance(node, ast.Import):
+            names.update(alias.name for alias in node.names)
+        elif isinstance(node, ast.ImportFrom) and node.module:  # the house has no relative imports
+            names.update([node.module, *(f"{node.module}.{alias.name}" for alias in node.names)])
+    within = {name for name in names if name == "lrnn" or name.startswith("lrnn.")}
+    # Importing a.b.c also runs a and a.b.
+    return {".".join(name.split(".")[:n]) for name in within for n in range(1, name.count(".") + 2)}

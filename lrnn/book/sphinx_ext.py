@@ -1,0 +1,134 @@
+"""Sphinx extension of the book: the ledger's page, its score, and mathematics without a network."""
+
+import html
+import json
+import os
+from importlib.metadata import files
+from pathlib import Path
+
+from docutils import nodes
+from docutils.parsers.rst import Directive
+from sphinx.application import Sphinx
+from sphinx.util.fileutil import copy_asset_file
+
+from lrnn.book.ledger import Entry, Ledger
+from lrnn.book.records import VERDICTS
+from lrnn.book.register import Claim, claim_of
+
+STATIC = Path(__file__).parent / "static"
+MATHJAX_FILES = ("tex-mml-chtml.js", "output/chtml/fonts/woff-v2/")
+
+
+class LedgerDirective(Directive):
+    """What the two directives share: reading the ledger, and following it in incremental builds."""
+
+    def ledger(self) -> Ledger:
+        """The ledger of the last build; an empty one before the first."""
+        env = self.state.document.settings.env
+        path = Path(env.srcdir) / "_build" / "claims.json"
+        env.note_dependency(str(path))
+        if not path.is_file():
+            return Ledger([])
+        return Ledger.from_json(json.loads(path.read_text(encoding="utf-8")))
+
+
+class ClaimsScore(LedgerDirective):
+    """`{claims-score}`: the number of rows by verdict, and of claims still open."""
+
+    def run(self) -> list[nodes.Node]:
+        ledger = self.ledger()
+        counts = [(*item, VERDICTS[item[0]]) for item in ledger.score.items()]
+        counts.append(("still open", len(ledger.open), "open"))
+        boxes = "".join(
+            f'<li class="score score-{style}"><b>{count}</b> {name}</li>'
+            for name, count, style in counts
+        )
+        return [nodes.raw("", f'<ul class="claims-score">{boxes}</ul>', format="html")]
+
+
+class ClaimsLedger(LedgerDirective):
+    """`{claims-ledger}`: all rows and open claims, filtered by source, chapter and verdict."""
+
+    def run(self) -> list[nodes.Node]:
+        ledger = self.ledger()
+        rows = [_ledger_row(entry) for entry in ledger.entries]
+        rows += [_open_row(claim) for claim in ledger.open]
+        chapters = sorted({entry.docname.rpartition("/")[2] for entry in ledger.entries})
+        controls = "".join(
+            _select(name, options)
+            for name, options in {
+                "source": ["P", "F", "T"],
+                "chapter": chapters,
+                "verdict": [*VERDICTS, "open"],
+            }.items()
+        )
+        heads = "".join(
+            f"<th>{h}</th>" for h in ("Claim", "Verdict", "Measured", "Value", "Expected")
+        )
+        table = f'<table class="table claims-ledger"><thead><tr>{heads}</tr></thead>'
+        body = f"<tbody>{''.join(rows)}</tbody></table>"
+        status = '<p class="claims-count" role="status"></p>'
+        scroll = f'<div class="claims-scroll" tabindex="0">{table}{body}</div>'
+        page = f'<form class="claims-filter">{controls}</form>{status}{scroll}'
+        return [nodes.raw("", page, format="html")]
+
+
+def _select(name: str, options: list[str]) -> str:
+    listed = "".join(f'<option value="{o}">{o}</option>' for o in options)
+    choice = f'<select name="{name}"><option value="">all</option>{listed}</select>'
+    return f"<label>{name} {choice}</label>"
+
+
+def _row(claim: Claim, id: str, chapter: str, verdict: str, cells: list[str]) -> str:
+    data = f'data-source="{claim.source}" data-chapter="{chapter}" data-verdict="{verdict}"'
+    title = f"<b>{id}</b> {html.escape(claim.text)} <i>({html.escape(claim.place)})</i>"
+    style = f"claim-{VERDICTS.get(verdict, 'open')}"
+    rest = "".join(f"<td>{cell}</td>" for cell in cells)
+    return f'<tr id="{id}" class="{style}" {data}><td>{title}</td>{rest}</tr>'
+
+
+def _ledger_row(entry: Entry) -> str:
+    row, docname = entry
+    anchor = row.figure or f"claim-{row.id}"
+    link = f'<a href="{docname}.html#{anchor}">{"figure" if row.figure else "row"}</a>'
+    outside = "" if row.as_expected else " <strong>outside</strong>"
+    cells = [
+        f"<strong>{html.escape(row.verdict_text)}</strong>",
+        f"{html.escape(row.measure)} ({link})",
+        html.escape(row.value_text),
+        row.expect_text + outside,
+    ]
+    return _row(claim_of(row.id), row.id, docname.rpartition("/")[2], row.verdict, cells)
+
+
+def _open_row(claim: Claim) -> str:
+    return _row(claim, claim.id, "", "open", ["open", "not measured yet", "–", "–"])
+
+
+def copy_mathjax(app: Sphinx) -> None:
+    """Put MathJax, its fonts and its licence beside the site's other files."""
+    if app.builder.format != "html":
+        return
+    target = Path(app.outdir) / "_static" / "mathjax"
+    for file in files("sphinx-mathjax-offline") or []:
+        inside = str(file).partition("/static/mathjax/")[2]
+        if inside.startswith(MATHJAX_FILES):
+            (target / inside).parent.mkdir(parents=True, exist_ok=True)
+            copy_asset_file(str(file.locate()), str(target / inside))
+    copy_asset_file(str(STATIC / "MATHJAX-LICENSE"), str(target / "LICENSE"))
+
+
+def publish_here(app: Sphinx, config) -> None:
+    """On GitHub, point the page's buttons at the repository that is being built."""
+    if repository := os.environ.get("GITHUB_REPOSITORY"):
+        config.html_theme_options["repository_url"] = f"https://github.com/{repository}"
+
+
+def setup(app: Sphinx) -> dict:
+    """Register the directives and the local MathJax."""
+    app.add_directive("claims-score", ClaimsScore)
+    app.add_directive("claims-ledger", ClaimsLedger)
+    app.connect("config-inited", publish_here)
+    app.connect("builder-inited", copy_mathjax)
+    app.config.mathjax_path = "mathjax/tex-mml-chtml.js"
+    return {"parallel_read_safe": True, "parallel_write_safe": True}

@@ -1,0 +1,150 @@
+"""Builds of a small book by the real command: what is executed, what is kept, what is told."""
+
+import json
+import os
+import signal
+import subprocess
+import time
+
+import nbformat
+import psutil
+import pytest
+from small_book import BIN, command, edit, without_tags
+
+from lrnn.book.build import _render
+from lrnn.book.chapter import Book
+
+
+def build(root):
+    return command(root, "lrnn", "build")
+
+
+def executed(done):
+    """Stems that a build says it executed."""
+    return {line.split()[0] for line in done.stdout.splitlines() if " executed in " in line}
+
+
+def page(root, name):
+    return (root / "_build/html" / f"{name}.html").read_text(encoding="utf-8")
+
+
+def words(root, name):
+    return without_tags(page(root, name))
+
+
+def test_a_build_leaves_site_notebooks_and_ledger(built_once):
+    assert "The answer is 42.0" in words(built_once, "chapters/01_first")
+    assert 'id="fig-line"' in page(built_once, "chapters/01_first")
+    assert 'data-verdict="holds"' in page(built_once, "index")
+    ledger = json.loads((built_once / "_build/claims.json").read_text())
+    assert [row["id"] for row in ledger["rows"]] == ["P5", "F1"]
+    assert ledger["score"]["holds"] == 1
+    assert "P6" in ledger["open"]
+    notebook = nbformat.read(built_once / "_build/executed/01_first.ipynb", 4)
+    assert all(cell.execution_count for cell in notebook.cells if cell.cell_type == "code")
+    # The reader's download is the executed notebook.
+    assert (built_once / "_build/html/_static/mathjax/tex-mml-chtml.js").is_file()
+    assert (built_once / "_build/html/_static/mathjax/LICENSE").is_file()
+
+
+def test_nothing_changed_executes_nothing(built):
+    start = time.perf_counter()
+    done = build(built)
+    assert (done.returncode, executed(done)) == (0, set())
+    assert time.perf_counter() - start < 20  # the promise of the project
+
+
+def test_prose_does_not_execute_but_is_rendered(built):
+    edit(built / "chapters/01_first.md", "The answer is", "We find")
+    edit(built / "chapters/01_first.md", "caption: A line.", "caption: A rising line.")
+    done = build(built)
+    assert (done.returncode, executed(done)) == (0, set())
+    assert "We find 42.0" in words(built, "chapters/01_first")
+    assert "A rising line" in page(built, "chapters/01_first")
+
+
+def test_code_executes_its_own_chapter_and_renews_page_and_ledger(built):
+    edit(built / "chapters/01_first.md", "answer=42 * scale", "answer=41.5 * scale")
+    edit(built / "chapters/01_first.md", "    42 * scale,", "    41.5 * scale,")
+    done = build(built)
+    assert (done.returncode, executed(done)) == (0, {"01_first"})
+    assert "The answer is 41.5" in words(built, "chapters/01_first")
+    assert "41.5" in page(built, "index")
+
+
+def test_a_new_outcome_of_the_same_code_reaches_the_page(built):
+    """The page is rendered again although its source, and so its cache key, is the same."""
+    path = built / "_build/executed/01_first.ipynb"
+    path.write_text(path.read_text().replace("42", "43"))
+    assert build(built).returncode == 0
+    assert "The answer is 43.0" in words(built, "chapters/01_first")
+
+
+def test_failing_cell_is_named_and_the_rest_goes_on(fresh):
+    edit(fresh / "chapters/01_first.md", "glue(answer=42 * scale", "glue(answer=42 / 0")
+    done = build(fresh)
+    assert done.returncode == 1
+    lines = done.stderr.splitlines()
+    assert lines[0].startswith("01_first: cell 4: glue(answer=42 / 0")
+    assert lines[1] == "ZeroDivisionError: division by zero"
+    partial = nbformat.read(fresh / "_build/executed/01_first.partial.ipynb", 4)
+    assert any(cell.get("execution_count") for cell in partial.cells)
+    assert executed(done) == {"02_second"}
+    assert not (fresh / "_build/executed/01_first.ipynb").exists()
+
+
+def test_killed_build_leaves_no_process_and_resumes(fresh):
+    second = fresh / "chapters/02_second.md"
+    edit(second, "time.sleep(0)", "time.sleep(600)")
+    # A process group of its own, so that only the driver is killed.
+    driver = subprocess.Popen([BIN / "lrnn", "build", "-j", "2"], cwd=fresh, start_new_session=True)
+    partial = fresh / "_build/executed/02_second.partial.ipynb"
+    wait_for(lambda: (fresh / "_build/executed/01_first.ipynb").exists() and partial.exists())
+    children = psutil.Process(driver.pid).children(recursive=True)
+    assert children
+    os.kill(driver.pid, signal.SIGKILL)
+    driver.wait()
+    wait_for(lambda: not any(child.is_running() for child in children))
+    edit(second, "time.sleep(600)", "time.sleep(0)")
+    done = build(fresh)
+    assert (done.returncode, executed(done)) == (0, {"02_second"})
+
+
+def wait_for(condition, seconds=90):
+    end = time.monotonic() + seconds
+    while not condition():
+        assert time.monotonic() < end, "waited in vain"
+        time.sleep(0.2)
+
+
+def test_value_outside_its_expectation_fails_by_id_with_the_site_built(fresh):
+    edit(fresh / "chapters/01_first.md", "expect=(41, 43)", "expect=(0, 1)")
+    done = build(fresh)
+    assert done.returncode == 1
+    assert "P5 (chapters/01_first): the answer is 42, expected [0, 1]" in done.stderr
+    assert "outside" in page(fresh, "index")
+
+
+def test_a_page_that_misses_the_cache_is_an_error(fresh):
+    assert "missed the cache" in _render(Book(fresh))
+
+
+def test_warnings_are_errors(built):
+    edit(built / "index.md", "# A small book", "# A small book\n\n[nowhere](#no-such-label)")
+    done = build(built)
+    assert done.returncode == 1
+    assert "no-such-label" in done.stderr
+
+
+@pytest.mark.parametrize("words", [["build"], ["run", "01"], ["claims"]])
+def test_outside_a_book_the_commands_say_so(tmp_path, words):
+    done = command(tmp_path, "lrnn", *words)
+    assert done.returncode == 2
+    assert "lies in no book" in done.stderr
+
+
+def test_claims_prints_rows_and_open_claims(built_once):
+    done = command(built_once, "lrnn", "claims")
+    assert done.returncode == 0
+    assert "2 rows: holds 1" in done.stdout
+    assert "P6" in done.stdout
