@@ -163,7 +163,7 @@ def glue(**values: Any) -> None:
     from IPython.display import display
 
     for name, value in values.items():
-        value = value.item() if hasattr(value, "item") else value
+        value = value.item() if getattr(value, "shape", None) == () else value  # numpy scalars
         if not isinstance(value, int | float | str):
             raise ValueError(f"{name} = {value!r}: expected a number or a string")
         shown = value if isinstance(value, str) else f"{value:.6g}"
