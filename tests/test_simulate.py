@@ -195,6 +195,7 @@ def test_a_brief_pulse_is_not_stepped_over_when_breaks_are_given():
     t = np.array([0.0, 50.0, 50.001, 51.0])
     path = solve_latent(net, np.zeros((1, 1)), u, t, breaks=(50.0, 50.001))
     peak = 1e3 * (1 - np.exp(-1e-3))
+    assert path.v[0, 1, 0] == 0.0  # not even the last stage before the jump has seen it
     np.testing.assert_allclose(path.v[0, :, 0], [0, 0, peak, peak * np.exp(-0.999)], atol=1e-7)
 
 

@@ -5,11 +5,13 @@ import re
 import subprocess
 import sys
 from collections.abc import Callable, Iterable, Iterator
+from contextlib import suppress
 from pathlib import Path
 from typing import NamedTuple
 
 import nbformat
 from jupyter_cache import get_cache
+from jupyter_cache.base import CacheBundleIn
 from nbformat import NotebookNode
 
 from lrnn.book.chapter import Book, Chapter
@@ -50,10 +52,7 @@ def build(book: Book, *, watch: Watch, workers: int | None = None) -> Built:
     whole = {c.docname: _with_outputs(c, book) for c in book.chapters if c.stem not in failed}
     ledger = Ledger.of(whole)
     write_json(book.output / "claims.json", ledger.to_json())
-    errors += [
-        f"{row.id} ({docname}): {row.measure} is {row.value_text}, expected {row.expect_text}"
-        for row, docname in ledger.surprises
-    ]
+    errors += ledger.faults
     site = None
     if not failed:
         _fill_cache(book, whole)
@@ -103,16 +102,17 @@ def _fill_cache(book: Book, notebooks: dict[str, NotebookNode]) -> None:
         stamp = book.output / "cached" / f"{docname}.ipynb"
         text = nbformat.writes(notebook)
         if stamp.is_file() and stamp.read_text(encoding="utf-8") == text:
-            continue
-        stamp.parent.mkdir(parents=True, exist_ok=True)
-        stamp.write_text(text, encoding="utf-8")
-        cache.cache_notebook_file(
-            path=stamp,
-            uri=str(book.root / f"{docname}.md"),
-            overwrite=True,
+            with suppress(KeyError):
+                cache.match_cache_notebook(notebook)
+                continue
+        cache.cache_notebook_bundle(
+            CacheBundleIn(notebook, str(book.root / f"{docname}.md")),
             check_validity=False,
+            overwrite=True,
         )
         (book.output / ".doctrees" / f"{docname}.doctree").unlink(missing_ok=True)
+        stamp.parent.mkdir(parents=True, exist_ok=True)
+        stamp.write_text(text, encoding="utf-8")  # last: it says that all this is done
 
 
 def _render(book: Book) -> str:

@@ -52,7 +52,10 @@ class Chapter:
         Raises : ParameterError if the chapter's parameters cell is not well formed
         """
         tagged = [c for c in self.notebook.cells if "parameters" in c.metadata.get("tags", [])]
-        return parse_parameters(tagged[0].source) if tagged else {}
+        try:
+            return parse_parameters(tagged[0].source) if tagged else {}
+        except ParameterError as error:
+            raise ParameterError(f"{self.stem}: {error}") from None
 
     @property
     def presets(self) -> dict[str, dict[str, Any]]:

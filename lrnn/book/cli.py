@@ -128,6 +128,8 @@ def _given(chapter: Chapter, pairs: tuple[tuple[str, str], ...], file: str | Non
     for name, text in pairs:
         known = chapter.parameters.get(name)
         values[name] = parse_text(known, text) if known else text
+        if known and known.type is str and not known.allowed and text and Path(text).exists():
+            values[name] = str(Path(text).resolve())  # the chapter runs in a folder of its own
     return values
 
 

@@ -1,8 +1,8 @@
 """What the outcome of a run depends on, as one key.
 
 The chapter's code (not its prose), its parameters, every file of `lrnn` that the code can reach by
-import, the installed versions of the pinned packages, and the content of any data file that a
-parameter names.
+import, the installed versions of the pinned packages, and the content of any file or
+folder that a parameter names.
 """
 
 import ast
@@ -30,16 +30,20 @@ def run_key(code: list[str], values: dict[str, Any], *, folder: Path, lock: Path
     """
     facts = {
         "code": code,
-        "values": values,
+        "values": {name: _identity(folder, value) for name, value in values.items()},
         "lrnn": {str(p.relative_to(PACKAGE)): _digest(p) for p in reachable("\n".join(code))},
         "pins": installed_versions(lock),
-        "data": {k: _digest(folder / v) for k, v in values.items() if _is_file(folder, v)},
     }
     return hashlib.sha256(json.dumps(facts, sort_keys=True).encode()).hexdigest()[:16]
 
 
-def _is_file(folder: Path, value: Any) -> bool:
-    return isinstance(value, str) and value != "" and (folder / value).is_file()
+def _identity(folder: Path, value: Any) -> Any:
+    """A value, or for one that names a file or folder, its name and content wherever it lies."""
+    if not isinstance(value, str) or not value or not (folder / value).exists():
+        return value
+    path = (folder / value).resolve()
+    inside = sorted(p for p in path.rglob("*") if p.is_file()) if path.is_dir() else [path]
+    return [path.name, *([str(p.relative_to(path)), _digest(p)] for p in inside)]
 
 
 def _digest(path: Path) -> str:

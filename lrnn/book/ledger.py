@@ -24,16 +24,10 @@ class Ledger(NamedTuple):
 
     @classmethod
     def of(cls, notebooks: dict[str, NotebookNode]) -> "Ledger":
-        """Collect the rows of executed notebooks, given by docname.
-
-        Raises : ValueError if two rows have the same id
-        """
+        """Collect the rows of executed notebooks, given by docname."""
         entries = [Entry(row, docname) for docname, nb in notebooks.items() for row in rows_in(nb)]
         order = list(register())
         entries.sort(key=lambda e: (order.index(claim_of(e.row.id).id), e.row.id))
-        twice = [id for id, n in Counter(entry.row.id for entry in entries).items() if n > 1]
-        if twice:
-            raise ValueError(f"claim rows recorded twice: {', '.join(twice)}")
         return cls(entries)
 
     @classmethod
@@ -71,9 +65,15 @@ class Ledger(NamedTuple):
         return {verdict: count[verdict] for verdict in VERDICTS}
 
     @property
-    def surprises(self) -> list[Entry]:
-        """Rows whose value lies outside its recorded expectation."""
-        return [entry for entry in self.entries if not entry.row.as_expected]
+    def faults(self) -> list[str]:
+        """What keeps a build from passing: rows outside their expectation, ids used twice."""
+        faults = [
+            f"{row.id} ({docname}): {row.measure} is {row.value_text}, expected {row.expect_text}"
+            for row, docname in self.entries
+            if not row.as_expected
+        ]
+        count = Counter(entry.row.id for entry in self.entries)
+        return faults + [f"{id}: recorded {n} times" for id, n in count.items() if n > 1]
 
     @property
     def summary(self) -> str:

@@ -7,8 +7,8 @@ from importlib.metadata import files
 from pathlib import Path
 
 from docutils import nodes
-from docutils.parsers.rst import Directive
 from sphinx.application import Sphinx
+from sphinx.util.docutils import SphinxDirective
 from sphinx.util.fileutil import copy_asset_file
 
 from lrnn.book.ledger import Entry, Ledger
@@ -19,14 +19,13 @@ STATIC = Path(__file__).parent / "static"
 MATHJAX_FILES = ("tex-mml-chtml.js", "output/chtml/fonts/woff-v2/")
 
 
-class LedgerDirective(Directive):
+class LedgerDirective(SphinxDirective):
     """What the two directives share: reading the ledger, and following it in incremental builds."""
 
     def ledger(self) -> Ledger:
         """The ledger of the last build; an empty one before the first."""
-        env = self.state.document.settings.env
-        path = Path(env.srcdir) / "_build" / "claims.json"
-        env.note_dependency(str(path))
+        path = Path(self.env.srcdir) / "_build" / "claims.json"
+        self.env.note_dependency(str(path))
         if not path.is_file():
             return Ledger([])
         return Ledger.from_json(json.loads(path.read_text(encoding="utf-8")))
@@ -49,9 +48,14 @@ class ClaimsScore(LedgerDirective):
 class ClaimsLedger(LedgerDirective):
     """`{claims-ledger}`: all rows and open claims, filtered by source, chapter and verdict."""
 
+    def address(self, entry: Entry) -> str:
+        """Where the row's figure, or the row itself, stands, seen from this page."""
+        page = self.env.app.builder.get_relative_uri(self.env.docname, entry.docname)
+        return f"{page}#{entry.row.figure or f'claim-{entry.row.id}'}"
+
     def run(self) -> list[nodes.Node]:
         ledger = self.ledger()
-        rows = [_ledger_row(entry) for entry in ledger.entries]
+        rows = [_ledger_row(entry, self.address(entry)) for entry in ledger.entries]
         rows += [_open_row(claim) for claim in ledger.open]
         chapters = sorted({entry.docname.rpartition("/")[2] for entry in ledger.entries})
         controls = "".join(
@@ -87,10 +91,9 @@ def _row(claim: Claim, id: str, chapter: str, verdict: str, cells: list[str]) ->
     return f'<tr id="{id}" class="{style}" {data}><td>{title}</td>{rest}</tr>'
 
 
-def _ledger_row(entry: Entry) -> str:
+def _ledger_row(entry: Entry, address: str) -> str:
     row, docname = entry
-    anchor = row.figure or f"claim-{row.id}"
-    link = f'<a href="{docname}.html#{anchor}">{"figure" if row.figure else "row"}</a>'
+    link = f'<a href="{address}">{"figure" if row.figure else "row"}</a>'
     outside = "" if row.as_expected else " <strong>outside</strong>"
     cells = [
         f"<strong>{html.escape(row.verdict_text)}</strong>",

@@ -53,4 +53,8 @@ def test_key_changes_with_what_the_run_depends_on(package, tmp_path):
     keys.add(key(values={"data": "data.csv"}))
     (tmp_path / "data.csv").write_text("2")
     keys.add(key(values={"data": "data.csv"}))
-    assert len(keys) == 7
+    (tmp_path / "folder").mkdir()
+    keys.add(key(values={"data": "folder"}))
+    (tmp_path / "folder/data.csv").write_text("2")
+    keys.add(key(values={"data": "folder"}))
+    assert len(keys) == 9

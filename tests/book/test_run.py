@@ -54,7 +54,7 @@ def test_the_same_run_is_recognised_and_another_never_overwrites(one_run):
 
 
 def test_the_content_of_a_data_file_is_part_of_the_run(fresh):
-    data = fresh / "chapters/data.txt"
+    data = fresh / "data.txt"
     data.write_text("abc")
     assert run(fresh, "01", "-p", "data", "data.txt").returncode == 0
     data.write_text("abcd")
