@@ -5,7 +5,6 @@ import re
 from visits import Visit
 
 TEX = re.compile(r"\\[(\[]|\$\$|\$[^$\n]+\$|\\(?:frac|begin|mathbf|text|phi|kappa|top)\b")
-ROLE = re.compile(r"\{(?:glue|cite|ref|term|eq|numref|doc)[:}]")
 
 
 def test_nothing_leaves_the_site(visits: dict[str, Visit], page_name: str, address: str):
@@ -25,10 +24,6 @@ def test_mathematics_is_set(visits: dict[str, Visit], page_name: str):
     visit = visits[page_name]
     assert visit.math_errors == []
     assert TEX.findall(visit.text) == []
-
-
-def test_no_markup_is_left_over(visits: dict[str, Visit], page_name: str):
-    assert ROLE.findall(visits[page_name].text) == []
 
 
 def test_images_load_and_are_described(visits: dict[str, Visit], page_name: str):

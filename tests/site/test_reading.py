@@ -76,7 +76,7 @@ def test_text_stands_out(page: Page, address: str, name: str, theme: str):
     turn(page, theme)
     kinds = [
         "article p",
-        "article a",
+        "article a:not(.headerlink)",
         ".search-button-field",
         ".bd-sidebar-primary a",
         "figcaption",
@@ -107,7 +107,7 @@ def test_every_chapter_gives_its_executed_notebook(page: Page, address: str):
     assert CHAPTERS
     for chapter in CHAPTERS:
         page.goto(f"{address}chapters/{chapter}.html")
-        link = page.locator("a.btn-download-source-button[href$='.ipynb']")
+        link = page.locator("a.btn-download-notebook-button")
         path = (SITE / "chapters" / link.get_attribute("href")).resolve()
         notebook = nbformat.read(path, as_version=4)
         nbformat.validate(notebook)
