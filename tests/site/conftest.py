@@ -22,7 +22,10 @@ def browser() -> Iterator[Browser]:
 
 @pytest.fixture(scope="session")
 def visits(address: str, browser: Browser) -> dict[str, Visit]:
-    return {name: visit(browser, address, name) for name in page_names()}
+    context = browser.new_context()  # one for all, so that common files are fetched once
+    seen = {name: visit(context, address, name) for name in page_names()}
+    context.close()
+    return seen
 
 
 @pytest.fixture

@@ -3,7 +3,7 @@
 from typing import Any, NamedTuple
 
 from browsing import DESKTOP, PHONE, settle
-from playwright.sync_api import Browser
+from playwright.sync_api import BrowserContext
 
 # The text that a reader sees, without code and without mathematics that was set.
 TEXT = """() => {
@@ -50,12 +50,13 @@ class Visit(NamedTuple):
     overflow: list[str]
 
 
-def visit(browser: Browser, address: str, name: str) -> Visit:
+def visit(context: BrowserContext, address: str, name: str) -> Visit:
     """Open a page on a desktop, then narrow the window to a phone's."""
     requests: list[str] = []
     failures: list[str] = []
     complaints: list[str] = []
-    page = browser.new_page(viewport=DESKTOP)
+    page = context.new_page()
+    page.set_viewport_size(DESKTOP)
     page.on("request", lambda r: requests.append(r.url))
     page.on("requestfailed", lambda r: failures.append(f"{r.url}: {r.failure}"))
     page.on("response", lambda r: r.status < 400 or failures.append(f"{r.url}: {r.status}"))
