@@ -27,14 +27,11 @@ Watch = Callable[[list[str], Iterable[Started | Finished]], Iterator[Finished]]
 class Built(NamedTuple):
     """What a build came to.
 
-    executed, failed : stems of chapters
     errors : what failed, each in a few lines for the user
     ledger : rows of all chapters that are whole
     site : the page to open, if the site was rendered
     """
 
-    executed: list[str]
-    failed: list[str]
     errors: list[str]
     ledger: Ledger
     site: Path | None
@@ -47,11 +44,12 @@ def build(book: Book, *, watch: Watch, workers: int | None = None) -> Built:
     workers : chapters executed at a time; the number of cores if None
     """
     ended = list(_execute_stale(book, watch, workers or os.cpu_count() or 1))
-    failed = [end.name for end in ended if end.error]
-    errors = [f"{end.name}: {end.error}" for end in ended if end.error]
+    failed = {end.name: end.error for end in ended if end.error}
+    errors = [f"{name}: {error}" for name, error in failed.items()]
     whole = {c.docname: _with_outputs(c, book) for c in book.chapters if c.stem not in failed}
     ledger = Ledger.of(whole)
-    write_json(book.output / "claims.json", ledger.to_json())
+    seconds = {docname: notebook.metadata.lrnn_run.seconds for docname, notebook in whole.items()}
+    write_json(book.output / "claims.json", {**ledger.to_json(), "seconds": seconds})
     errors += ledger.faults
     site = None
     if not failed:
@@ -59,7 +57,7 @@ def build(book: Book, *, watch: Watch, workers: int | None = None) -> Built:
         error = _render(book)
         errors += [error] if error else []
         site = None if error else book.output / "html" / "index.html"
-    return Built([end.name for end in ended if not end.error], failed, errors, ledger, site)
+    return Built(errors, ledger, site)
 
 
 def executed_path(book: Book, chapter: Chapter) -> Path:

@@ -77,14 +77,15 @@ def execute_all(jobs: Iterable[Job], *, workers: int) -> Iterator[Started | Fini
         workers, mp_context=context, initializer=_begin, initargs=(events,), max_tasks_per_child=1
     )
     with pool:
-        running = {pool.submit(_execute_telling, job) for job in jobs}
+        running = {pool.submit(_execute_telling, job): job for job in jobs}
         while running:
             try:
                 yield events.get(timeout=0.2)
             except Empty:
                 for future in [future for future in running if future.done()]:
-                    running.remove(future)
-                    yield future.result()
+                    job = running.pop(future)
+                    lost = future.exception()  # a worker was killed, and the pool with it
+                    yield Finished(job.name, 0.0, f"worker: {lost}") if lost else future.result()
 
 
 _events: Queue
@@ -110,6 +111,7 @@ def _execute_telling(job: Job) -> Finished:
 
 def execute(job: Job, tell: Callable[[Started], None] = lambda event: None) -> Finished:
     """Execute one job in this process; what it has computed is kept whatever happens."""
+    at = 0
     # papermill and its kernel clients are slow to import and only needed here.
     import papermill
     from papermill.engines import NBClientEngine, papermill_engines
@@ -121,7 +123,9 @@ def execute(job: Job, tell: Callable[[Started], None] = lambda event: None) -> F
             begin, total = nb_man.cell_start, len(nb_man.nb.cells)
 
             def cell_start(cell, cell_index, **rest):
-                tell(Started(job.name, cell_index + 1, total))
+                nonlocal at
+                at = cell_index + 1
+                tell(Started(job.name, at, total))
                 begin(cell, cell_index, **rest)
 
             nb_man.cell_start = cell_start
@@ -143,10 +147,10 @@ def execute(job: Job, tell: Callable[[Started], None] = lambda event: None) -> F
     except PapermillExecutionError as error:
         return Finished(job.name, time.perf_counter() - start, _describe(job, error))
     except Exception as error:  # a kernel that died or never came up: the other jobs go on
-        seconds = time.perf_counter() - start
-        return Finished(job.name, seconds, f"{type(error).__name__}: {error}")
+        told = f"cell {at}: {type(error).__name__}: {error}\npartial notebook: {job.partial}"
+        return Finished(job.name, time.perf_counter() - start, told)
     seconds = time.perf_counter() - start
-    clean(executed)
+    _clean(executed)
     executed.metadata["lrnn_run"] = {**job.metadata, "seconds": round(seconds, 2)}
     nbformat.write(executed, job.partial)
     job.partial.replace(job.output)
@@ -163,7 +167,7 @@ def _describe(job: Job, error) -> str:
     )
 
 
-def clean(notebook: NotebookNode) -> None:
+def _clean(notebook: NotebookNode) -> None:
     """Take out what papermill writes into the metadata: the same run leaves the same file."""
     notebook.metadata.pop("papermill", None)
     for cell in notebook.cells:

@@ -93,6 +93,14 @@ def test_failing_cell_is_named_and_the_rest_goes_on(fresh):
     assert not (fresh / "_build/executed/01_first.ipynb").exists()
 
 
+def test_dying_kernel_is_named_and_the_rest_goes_on(fresh):
+    edit(fresh / "chapters/01_first.md", "plt.plot([0, 1])", "import os; os._exit(1)")
+    done = build(fresh)
+    assert done.returncode == 1
+    assert "01_first: cell 6: DeadKernelError" in done.stderr
+    assert executed(done) == {"02_second"}
+
+
 def test_killed_build_leaves_no_process_and_resumes(fresh):
     second = fresh / "chapters/02_second.md"
     edit(second, "time.sleep(0)", "time.sleep(600)")
