@@ -128,10 +128,9 @@ def publish_here(app: Sphinx, config) -> None:
 
 
 def setup(app: Sphinx) -> dict:
-    """Register the directives and the local MathJax."""
+    """Register the directives, and what happens when a build begins."""
     app.add_directive("claims-score", ClaimsScore)
     app.add_directive("claims-ledger", ClaimsLedger)
     app.connect("config-inited", publish_here)
     app.connect("builder-inited", copy_mathjax)
-    app.config.mathjax_path = "mathjax/tex-mml-chtml.js"
     return {"parallel_read_safe": True, "parallel_write_safe": True}
