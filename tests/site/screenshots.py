@@ -26,7 +26,8 @@ def take(folder: Path, names: list[str]) -> None:
                 page.goto(address + name)
                 settle(page)
                 stem = name.removesuffix(".html").replace("/", "-")
-                page.screenshot(path=folder / f"{look}-{stem}.png", full_page=True)
+                path = folder / f"{look}-{stem}.png"
+                page.screenshot(path=path, full_page=True, animations="disabled")
                 page.close()
             context.close()
 

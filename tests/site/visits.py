@@ -14,8 +14,12 @@ TEXT = """() => {
 IMAGES = """() => [...document.querySelectorAll("article img")].map((image) => ({
   source: image.getAttribute("src"), alt: image.alt, width: image.naturalWidth,
 }))"""
-MATH_ERRORS = """() => [...document.querySelectorAll("mjx-merror")].map(
-  (error) => error.getAttribute("title") ?? error.textContent)"""
+# MathJax marks what it cannot parse, and sets the name of an unknown macro in red.
+MATH_ERRORS = """() => [
+  ...[...document.querySelectorAll("mjx-merror")].map((e) => e.title || e.textContent),
+  ...[...document.querySelectorAll("mjx-container")].map((e) => e.textContent)
+    .filter((text) => text.includes("\\\\")),
+]"""
 # Elements that stick out of the window to the right, unless a box around them scrolls or hides.
 OVERFLOW = """() => {
   const width = document.documentElement.clientWidth;
