@@ -58,7 +58,8 @@ def _escape(line: str) -> str:
     pieces = CODE.split(line)
     pieces[1::2] = [f"``{piece.strip('`')}``" for piece in pieces[1::2]]
     pieces[0::2] = [re.sub(r"([\\*_|`])", r"\\\1", piece) for piece in pieces[0::2]]
-    return "".join(pieces)
+    # A line that begins with "N." is prose about N, not the item of a list.
+    return re.sub(r"^(\w\.)", r"\\\1", "".join(pieces))
 
 
 def setup(app) -> dict[str, bool]:
@@ -71,6 +72,9 @@ def setup(app) -> dict[str, bool]:
         return True if (obj.__doc__ or "").startswith("Alias for field number") else None
 
     app.setup_extension("sphinx.ext.autodoc")
+    # Docstrings give shapes and units; annotations would repeat half of that, at length.
+    app.config.autodoc_typehints = "none"
+    app.config.autodoc_preserve_defaults = True
     app.connect("autodoc-process-docstring", rewrite)
     app.connect("autodoc-skip-member", skip)
     return {"parallel_read_safe": True, "parallel_write_safe": True}

@@ -17,7 +17,7 @@ rhs, kappa : (P, R), points, one a row
 Returns : (N, R), n_hat
 Raises : ValueError if tau <= 0
 
-Prose again.
+N. Prose again.
 Raises : KeyError, at once after prose
 """
 
@@ -30,7 +30,7 @@ def parsed():
 
 def test_prose_keeps_every_character():
     prose = [p.astext() for p in parsed().findall(nodes.paragraph) if p.parent is p.document]
-    assert prose == [DOCSTRING.splitlines()[0].replace("`", ""), "Solves", "Prose again."]
+    assert prose == [DOCSTRING.splitlines()[0].replace("`", ""), "Solves", "N. Prose again."]
 
 
 def test_entries_become_definitions():

@@ -40,7 +40,7 @@ def test_a_phone_needs_no_sideways_scrolling(visits: dict[str, Visit], page_name
 
 def test_the_checks_see_mathematics_and_figures(visits: dict[str, Visit]):
     """Guards the tests above: with nothing to look at, they would pass too."""
-    chapters = [visit for name, visit in visits.items() if name.startswith("chapters/")]
+    chapters = [visit for name, visit in visits.items() if name.startswith("chapters/0")]
     assert chapters
     assert all(visit.images for visit in chapters)
     assert all(any("mathjax" in url for url in visit.requests) for visit in chapters)
