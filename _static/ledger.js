@@ -1,6 +1,7 @@
 // Filters of the ledger page: the table's rows carry what they belong to; the choice is kept in the address.
-const form = document.querySelector(".claims-filter");
-if (form) {
+document.addEventListener("DOMContentLoaded", () => {
+  const form = document.querySelector(".claims-filter");
+  if (!form) return;
   const rows = [...document.querySelectorAll(".claims-ledger tbody tr")];
   const count = document.querySelector(".claims-count");
   const selects = [...form.querySelectorAll("select")];
@@ -24,4 +25,4 @@ if (form) {
     if (select.selectedIndex < 0) select.value = "";
   }
   apply();
-}
+});

@@ -54,9 +54,11 @@ def build(book: Book, *, watch: Watch, workers: int | None = None) -> Built:
     site = None
     if not failed:
         _fill_cache(book, whole)
-        error = _render(book)
-        errors += [error] if error else []
-        site = None if error else book.output / "html" / "index.html"
+        if error := _render(book):
+            errors.append(error)
+        else:
+            _offer_downloads(book, whole)
+            site = book.output / "html" / "index.html"
     return Built(errors, ledger, site)
 
 
@@ -111,6 +113,12 @@ def _fill_cache(book: Book, notebooks: dict[str, NotebookNode]) -> None:
         (book.output / ".doctrees" / f"{docname}.doctree").unlink(missing_ok=True)
         stamp.parent.mkdir(parents=True, exist_ok=True)
         stamp.write_text(text, encoding="utf-8")  # last: it says that all this is done
+
+
+def _offer_downloads(book: Book, notebooks: dict[str, NotebookNode]) -> None:
+    """Put executed notebooks behind the download buttons: from cached pages they come empty."""
+    for docname, notebook in notebooks.items():
+        nbformat.write(notebook, book.output / "html" / "_sources" / f"{docname}.ipynb")
 
 
 def _render(book: Book) -> str:

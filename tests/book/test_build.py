@@ -42,7 +42,8 @@ def test_a_build_leaves_site_notebooks_and_ledger(built_once):
     assert "P6" in ledger["open"]
     notebook = nbformat.read(built_once / "_build/executed/01_first.ipynb", 4)
     assert all(cell.execution_count for cell in notebook.cells if cell.cell_type == "code")
-    # The reader's download is the executed notebook.
+    download = nbformat.read(built_once / "_build/html/_sources/chapters/01_first.ipynb", 4)
+    assert "42.0" in str(download.cells)  # with outputs
     assert (built_once / "_build/html/_static/mathjax/tex-mml-chtml.js").is_file()
     assert (built_once / "_build/html/_static/mathjax/LICENSE").is_file()
 
