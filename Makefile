@@ -40,4 +40,6 @@ setup: .venv/complete
 	$(PIP) install -r $(LOCK)
 	$(PIP) install --no-deps $(shell sed -n 's/^# no-deps: //p' $(LOCK))
 	$(PIP) install --no-deps --no-build-isolation --editable .
+	# JupyterLab opens the chapters as notebooks.
+	JUPYTER_CONFIG_DIR=$(CURDIR)/.venv/etc/jupyter $(BIN)/jupytext-config set-default-viewer myst markdown > /dev/null
 	touch $@
