@@ -154,8 +154,12 @@ class _Reduced:
         )
         second = np.zeros((1, width)) if second is None else second
         self.second = _trials(name, second, width, n_trials)
-        # One product with all columns is cheaper than one with each block.
-        self.sources = np.hstack([net.m, net.w_in]).T.copy()
+        # One product with all that feeds phi, the bias times 1 included, into one buffer: beside
+        # it, what a step costs is phi itself.
+        self.sources = np.vstack([net.m.T, net.w_in.T, net.bias])
+        self.fed = np.ones((n_trials, len(self.sources)))
+        self.argument = np.empty((n_trials, net.n_neurons))
+        self.pull = np.empty((n_trials, net.rank + width))
         self.targets = net.n if net.form == "current" else np.hstack([net.n, net.w_out])
 
     def pack(self, kappa0):
@@ -163,18 +167,25 @@ class _Reduced:
 
     def rates(self, kappa_v, remaining):
         """phi(m kappa + w_in v + bias + remaining rest); kappa_v (B, R + D), remaining a factor."""
-        argument = kappa_v @ self.sources
-        argument += self.net.bias
+        self.fed[:, :-1] = kappa_v
+        np.matmul(self.fed, self.sources, out=self.argument)
         if self.rest is not None:
-            argument += remaining * self.rest
-        return self.net.phi.function(argument)
+            self.argument += remaining * self.rest
+        phi = self.net.phi.function
+        return (
+            phi(self.argument, out=self.argument)
+            if isinstance(phi, np.ufunc)
+            else phi(self.argument)
+        )
 
     def velocity(self, z, u, remaining):
         if self.net.form == "current":
-            pull = np.hstack([self.rates(z, remaining) @ self.targets, u])
+            self.pull[:, : self.net.rank] = self.rates(z, remaining) @ self.targets
+            self.pull[:, self.net.rank :] = u
         else:
-            pull = self.rates(np.hstack([z[:, : self.net.rank], u]), remaining) @ self.targets
-        return (pull - z) / self.net.tau
+            seen = np.hstack([z[:, : self.net.rank], u])
+            np.matmul(self.rates(seen, remaining), self.targets, out=self.pull)
+        return (self.pull - z) / self.net.tau
 
     def unpack(self, t, path, seen, remaining):
         """The record of a path (B, T + 1, .), given the raw input seen and the rest's factors."""
