@@ -23,7 +23,7 @@ def case(N, n_steps):
 
 
 def compare(N):
-    """Milliseconds a step: latent, thin, dense; the time that forms J, once a call, is taken off."""
+    """Milliseconds a step: latent, thin, dense; what forming J takes is taken off."""
     net, kappa0, u = case(N, STEPS[N])
     x0 = lift(net, kappa0, np.zeros((B, D)))
     latent, thin, dense, forming = interleaved(

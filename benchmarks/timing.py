@@ -22,7 +22,7 @@ def interleaved(functions, repeats):
 
 
 def peak_memory(function):
-    """Greatest memory, bytes, that numpy and Python hold during a call, beyond what they held before."""
+    """Greatest memory, bytes, that a call holds beyond what numpy and Python held before it."""
     tracemalloc.start()
     try:
         before = tracemalloc.get_traced_memory()[0]

@@ -99,6 +99,11 @@ class Book:
         raise BookError(f"{folder} lies in no book: no _toc.yml here or above")
 
     @property
+    def lock(self) -> Path:
+        """The file of exact pins."""
+        return self.root / "requirements.lock"
+
+    @property
     def output(self) -> Path:
         """Where everything that a build makes is kept."""
         return self.root / "_build"
@@ -107,22 +112,32 @@ class Book:
     def chapters(self) -> list[Chapter]:
         """The pages of `_toc.yml` that compute, in its order.
 
-        Raises : BookError if a page of the contents does not exist
+        Raises : BookError if a page of the contents does not exist or lacks its front matter, or if
+            two chapters have the same stem
         """
-        chapters = []
-        for docname in self._docnames():
-            path = self.root / docname
-            path = path if path.suffix == ".md" else path.with_name(path.name + ".md")
+        chapters: list[Chapter] = []
+        for docname in self.docnames:
+            path = self.root / f"{docname}.md"
             if not path.is_file():
                 raise BookError(f"_toc.yml names {docname}, but {path} does not exist")
-            # Only the front matter tells whether a page computes; reading it is cheap.
-            front = path.read_text(encoding="utf-8").split("\n---", 1)[0]
-            if front.startswith("---") and re.search(r"^kernelspec:", front, re.MULTILINE):
-                chapters.append(Chapter(path, docname.removesuffix(".md")))
+            text = path.read_text(encoding="utf-8")
+            if "```{code-cell}" not in text:
+                continue
+            front = text.split("\n---", 1)[0]
+            if not re.search(r"^kernelspec:", front, re.MULTILINE):
+                raise BookError(f"{path} has code cells, but its front matter has no kernelspec")
+            if path.stem in (chapter.stem for chapter in chapters):
+                raise BookError(f"_toc.yml has two chapters called {path.stem}")
+            chapters.append(Chapter(path, docname))
         return chapters
 
-    def _docnames(self) -> list[str]:
-        toc = yaml.safe_load((self.root / "_toc.yml").read_text(encoding="utf-8"))
+    @cached_property
+    def docnames(self) -> list[str]:
+        """All pages of `_toc.yml`, without ending, in its order."""
+        try:
+            toc = yaml.safe_load((self.root / "_toc.yml").read_text(encoding="utf-8"))
+        except yaml.YAMLError as error:
+            raise BookError(f"_toc.yml is not YAML: {error}") from None
         found: list[str] = []
 
         def walk(node: Any) -> None:
@@ -134,7 +149,7 @@ class Book:
                 walk(child)
 
         walk(toc)
-        return found
+        return [name.removesuffix(".md") for name in found]
 
     def chapter(self, name: str) -> Chapter:
         """The chapter with this stem, number or path.

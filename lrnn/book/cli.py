@@ -7,7 +7,7 @@ import click
 import yaml
 
 from lrnn.book.chapter import Book, BookError, Chapter
-from lrnn.book.parameters import ParameterError, parse_text
+from lrnn.book.parameters import Parameter, ParameterError, parse_text
 
 # Commands import what they need when they run, so that a mistyped parameter is refused at once.
 
@@ -18,7 +18,7 @@ class Group(click.Group):
     def invoke(self, ctx):
         try:
             return super().invoke(ctx)
-        except (BookError, ParameterError) as error:
+        except (BookError, ParameterError, OSError) as error:
             click.echo(f"lrnn: {error}", err=True)
             sys.exit(2)
 
@@ -59,7 +59,8 @@ def _list_parameters(ctx, chapter: Chapter) -> None:
     click.echo(f"{chapter.stem}: parameters\n")
     for parameter in chapter.parameters.values():
         allowed = f" {parameter.allowed}" if parameter.allowed else ""
-        kind = parameter.type.__name__
+        item = f"[{parameter.item.__name__}]" if parameter.item else ""
+        kind = parameter.kind.__name__ + item
         click.echo(f"  {parameter.name}: {kind} = {parameter.default!r}")
         click.echo(f"      {parameter.meaning}{allowed}")
     for name, values in chapter.presets.items():
@@ -71,7 +72,9 @@ def _list_parameters(ctx, chapter: Chapter) -> None:
 @main.command(add_help_option=False)
 @click.argument("chapter", required=False)
 @click.option("-p", "given", nargs=2, multiple=True, metavar="NAME VALUE", help="Set a parameter.")
-@click.option("-f", "file", type=click.Path(exists=True), help="YAML file of parameters.")
+@click.option(
+    "-f", "file", type=click.Path(exists=True, dir_okay=False), help="YAML file of parameters."
+)
 @click.option("--preset", help="A named set of values, such as quick or deep.")
 @click.option("-o", "folder", type=click.Path(path_type=Path), help="Where to leave the run.")
 @click.option("--html", is_flag=True, help="Also make a page of the run.")
@@ -96,7 +99,7 @@ def run(ctx, chapter, given, file, preset, folder, html, wants_help):
     from rich.console import Console
 
     from lrnn.book.progress import watch
-    from lrnn.book.run import render
+    from lrnn.book.render import render_run
     from lrnn.book.run import run as run_chapter
 
     console = Console(soft_wrap=True)
@@ -112,25 +115,35 @@ def run(ctx, chapter, given, file, preset, folder, html, wants_help):
         sys.exit(1)
     for row in done.results["claims"]:
         if not row["as_expected"]:
-            click.echo(f"{row['id']}: {row['value']:.4g} lies outside {row['expect']}")
+            click.echo(f"{row['id']}: {row['value']!r} lies outside {row['expect']}")
     click.echo(f"{'run' if done.fresh else 'already there'}: {done.folder}")
     if html:
-        click.echo(f"page: {render(book, done)}")
+        click.echo(f"page: {render_run(book, done.folder)}")
 
 
 def _given(chapter: Chapter, pairs: tuple[tuple[str, str], ...], file: str | None) -> dict:
-    """Values from a YAML file, overridden by those typed; names are checked with the values."""
+    """Values from a YAML file, overridden by those typed, as the chapter understands them."""
     values: dict = {}
     if file:
-        values = yaml.safe_load(Path(file).read_text(encoding="utf-8")) or {}
-        if not isinstance(values, dict):
+        try:
+            values = yaml.safe_load(Path(file).read_text(encoding="utf-8"))
+        except yaml.YAMLError as error:
+            raise ParameterError(f"{file} is not YAML: {error}") from None
+        if not isinstance(values, dict) or not all(isinstance(name, str) for name in values):
             raise ParameterError(f"{file}: expected lines of `name: value`")
-    for name, text in pairs:
-        known = chapter.parameters.get(name)
-        values[name] = parse_text(known, text) if known else text
-        if known and known.type is str and not known.allowed and text and Path(text).exists():
-            values[name] = str(Path(text).resolve())  # the chapter runs in a folder of its own
-    return values
+    values |= dict(pairs)
+    return {name: _meant(chapter.parameters.get(name), value) for name, value in values.items()}
+
+
+def _meant(parameter: Parameter | None, value):
+    """A value as the parameter has it: text is read, a file is found from here."""
+    if parameter is None or not isinstance(value, str):
+        return value
+    value = parse_text(parameter, value)
+    is_free_text = parameter.kind is str and parameter.allowed is None
+    if is_free_text and value and Path(value).exists():
+        return str(Path(value).resolve())  # the chapter runs in a folder of its own
+    return value
 
 
 @main.command()
@@ -139,19 +152,13 @@ def _given(chapter: Chapter, pairs: tuple[tuple[str, str], ...], file: str | Non
 @click.option("-o", "folder", type=click.Path(path_type=Path), default="notebooks")
 def notebook(chapter, everything, folder):
     """Write CHAPTER, or --all, as plain Jupyter notebooks."""
-    import jupytext
+    from lrnn.book.notebooks import write_notebook
 
     if bool(chapter) == everything:
         raise click.UsageError("name a chapter, or say --all")
     book = _book()
     for chosen in book.chapters if everything else [book.chapter(chapter)]:
-        path = folder / f"{chosen.stem}.ipynb"
-        text = jupytext.writes(chosen.notebook, fmt="ipynb")
-        if path.is_file() and path.read_text(encoding="utf-8") != text:
-            raise BookError(f"{path} has changed since it was written, and is not overwritten")
-        folder.mkdir(parents=True, exist_ok=True)
-        path.write_text(text, encoding="utf-8")
-        click.echo(path)
+        click.echo(write_notebook(chosen, folder))
 
 
 @main.command()

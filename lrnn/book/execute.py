@@ -2,11 +2,12 @@
 
 import json
 import os
+import signal
 import threading
 import time
 from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import ProcessPoolExecutor
-from multiprocessing import get_context
+from multiprocessing import active_children, get_context
 from multiprocessing.queues import Queue
 from pathlib import Path
 from queue import Empty
@@ -66,6 +67,10 @@ class Finished(NamedTuple):
     error: str = ""
 
 
+# Shows the progress of jobs, given by name, and passes on their endings.
+Watch = Callable[[list[str], Iterable[Started | Finished]], Iterator[Finished]]
+
+
 def execute_all(jobs: Iterable[Job], *, workers: int) -> Iterator[Started | Finished]:
     """Execute the jobs, one a worker at a time, telling what happens as it happens.
 
@@ -78,23 +83,30 @@ def execute_all(jobs: Iterable[Job], *, workers: int) -> Iterator[Started | Fini
     )
     with pool:
         running = {pool.submit(_execute_telling, job): job for job in jobs}
-        while running:
-            try:
-                yield events.get(timeout=0.2)
-            except Empty:
-                for future in [future for future in running if future.done()]:
-                    job = running.pop(future)
-                    lost = future.exception()  # a worker was killed, and the pool with it
-                    yield Finished(job.name, 0.0, f"worker: {lost}") if lost else future.result()
+        try:
+            while running:
+                try:
+                    yield events.get(timeout=0.2)
+                except Empty:
+                    for future in [future for future in running if future.done()]:
+                        job = running.pop(future)
+                        lost = future.exception()  # a worker was killed, and the pool with it
+                        ended = Finished(job.name, 0.0, f"worker: {lost}")
+                        yield ended if lost else future.result()
+        except BaseException:  # to leave the pool would be to wait for the cells
+            for worker in active_children():
+                worker.terminate()
+            raise
 
 
 _events: Queue
 
 
 def _begin(events: Queue) -> None:
-    """Set a worker up: where it tells its progress, and that it ends when its parent does."""
+    """Set a worker up: where it tells its progress, and that it ends when its parent says so."""
     global _events
     _events = events
+    signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C is the parent's to handle
     parent = os.getppid()
 
     def watch() -> None:
@@ -111,11 +123,46 @@ def _execute_telling(job: Job) -> Finished:
 
 def execute(job: Job, tell: Callable[[Started], None] = lambda event: None) -> Finished:
     """Execute one job in this process; what it has computed is kept whatever happens."""
-    at = 0
-    # papermill and its kernel clients are slow to import and only needed here.
-    import papermill
-    from papermill.engines import NBClientEngine, papermill_engines
+    import papermill  # slow, with its kernel clients, and needed only here
     from papermill.exceptions import PapermillExecutionError
+
+    os.environ.update(KERNEL_ENVIRONMENT)
+    last = Started(job.name, 0, 0)
+
+    def note(event: Started) -> None:
+        nonlocal last
+        last = event
+        tell(event)
+
+    start = time.perf_counter()
+    try:
+        job.output.parent.mkdir(parents=True, exist_ok=True)
+        executed = papermill.execute_notebook(
+            job.notebook,
+            str(job.partial),
+            job.changed,
+            engine_name=_telling_engine(job.name, note),
+            cwd=str(job.folder),
+            progress_bar=False,
+        )
+    except PapermillExecutionError as error:
+        told = _describe(job, error)
+    except Exception as error:  # a kernel that died or never came up: the other jobs go on
+        told = f"cell {last.cell}: {type(error).__name__}: {error}"
+    else:
+        seconds = time.perf_counter() - start
+        _clean(executed)
+        executed.metadata["lrnn_run"] = {**job.metadata, "seconds": round(seconds, 2)}
+        nbformat.write(executed, job.partial)
+        job.partial.replace(job.output)
+        return Finished(job.name, seconds)
+    told += f"\npartial notebook: {job.partial}"
+    return Finished(job.name, time.perf_counter() - start, told)
+
+
+def _telling_engine(name: str, tell: Callable[[Started], None]) -> str:
+    """Register an engine that is papermill's own, but tells when a cell begins; its name."""
+    from papermill.engines import NBClientEngine, papermill_engines
 
     class TellingEngine(NBClientEngine):
         @classmethod
@@ -123,48 +170,21 @@ def execute(job: Job, tell: Callable[[Started], None] = lambda event: None) -> F
             begin, total = nb_man.cell_start, len(nb_man.nb.cells)
 
             def cell_start(cell, cell_index, **rest):
-                nonlocal at
-                at = cell_index + 1
-                tell(Started(job.name, at, total))
+                tell(Started(name, cell_index + 1, total))
                 begin(cell, cell_index, **rest)
 
             nb_man.cell_start = cell_start
             return super().execute_managed_notebook(nb_man, kernel_name, **kwargs)
 
     papermill_engines.register("telling", TellingEngine)
-    os.environ.update(KERNEL_ENVIRONMENT)
-    job.output.parent.mkdir(parents=True, exist_ok=True)
-    start = time.perf_counter()
-    try:
-        executed = papermill.execute_notebook(
-            job.notebook,
-            str(job.partial),
-            job.changed,
-            engine_name="telling",
-            cwd=str(job.folder),
-            progress_bar=False,
-        )
-    except PapermillExecutionError as error:
-        return Finished(job.name, time.perf_counter() - start, _describe(job, error))
-    except Exception as error:  # a kernel that died or never came up: the other jobs go on
-        told = f"cell {at}: {type(error).__name__}: {error}\npartial notebook: {job.partial}"
-        return Finished(job.name, time.perf_counter() - start, told)
-    seconds = time.perf_counter() - start
-    _clean(executed)
-    executed.metadata["lrnn_run"] = {**job.metadata, "seconds": round(seconds, 2)}
-    nbformat.write(executed, job.partial)
-    job.partial.replace(job.output)
-    return Finished(job.name, seconds)
+    return "telling"
 
 
 def _describe(job: Job, error) -> str:
-    """The failure in three lines: which cell, its last executed line, the exception."""
+    """The failure in two lines: which cell, how it begins, the exception."""
     first = next((line for line in error.source.splitlines() if line.strip()), "")
-    return (
-        f"cell {error.cell_index + 1}: {first.strip()}\n"
-        f"{error.ename}: {error.evalue.splitlines()[0] if error.evalue else ''}\n"
-        f"partial notebook: {job.partial}"
-    )
+    reason = error.evalue.splitlines()[0] if error.evalue else ""
+    return f"cell {error.cell_index + 1}: {first.strip()}\n{error.ename}: {reason}"
 
 
 def _clean(notebook: NotebookNode) -> None:
@@ -181,5 +201,7 @@ def write_json(path: Path, data: Any) -> None:
     """Write JSON so that the file is either the old one or the new one."""
     path.parent.mkdir(parents=True, exist_ok=True)
     beside = path.with_name(f".{path.name}.{os.getpid()}")
-    beside.write_text(json.dumps(data, indent=1, ensure_ascii=False) + "\n", encoding="utf-8")
+    beside.write_text(
+        json.dumps(data, indent=1, ensure_ascii=False, allow_nan=False) + "\n", encoding="utf-8"
+    )
     beside.replace(path)

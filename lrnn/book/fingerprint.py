@@ -1,8 +1,8 @@
 """What the outcome of a run depends on, as one key.
 
 The chapter's code (not its prose), its parameters, every file of `lrnn` that the code can reach by
-import, the installed versions of the pinned packages, and the content of any file or
-folder that a parameter names.
+import, the installed versions of the pinned packages, and the content of any file or folder that a
+parameter names. Not in the key: what a chapter reads or imports by a path of its own.
 """
 
 import ast
@@ -10,6 +10,7 @@ import hashlib
 import json
 import re
 import sys
+from contextlib import suppress
 from functools import cache
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
@@ -31,7 +32,7 @@ def run_key(code: list[str], values: dict[str, Any], *, folder: Path, lock: Path
     facts = {
         "code": code,
         "values": {name: _identity(folder, value) for name, value in values.items()},
-        "lrnn": {str(p.relative_to(PACKAGE)): _digest(p) for p in reachable("\n".join(code))},
+        "lrnn": {str(p.relative_to(PACKAGE)): _digest(p) for p in reachable(code)},
         "pins": installed_versions(lock),
     }
     return hashlib.sha256(json.dumps(facts, sort_keys=True).encode()).hexdigest()[:16]
@@ -64,10 +65,10 @@ def installed_versions(lock: Path) -> dict[str, str]:
     return versions
 
 
-def reachable(source: str) -> list[Path]:
-    """Files of `lrnn` that source can reach by imports, directly or not, with their data."""
+def reachable(code: list[str]) -> list[Path]:
+    """Files of `lrnn` that code cells can reach by imports, directly or not, with their data."""
     files: set[Path] = set()
-    waiting = _imports(source)
+    waiting = set().union(*(_imports(cell) for cell in code))
     while waiting:
         name = waiting.pop()
         path = PACKAGE.joinpath(*name.split(".")[1:])
@@ -83,10 +84,9 @@ def reachable(source: str) -> list[Path]:
 
 
 def _imports(source: str) -> set[str]:
-    """Names under `lrnn` that may be modules the source imports; magics are passed over."""
-    source = re.sub(r"^\s*[%!].*$", "", source, flags=re.MULTILINE)
+    """Names under `lrnn` that may be modules the source imports."""
     names: set[str] = set()
-    for node in ast.walk(ast.parse(source)):
+    for node in ast.walk(_parse(source)):
         if isinstance(node, ast.Import):
             names.update(alias.name for alias in node.names)
         elif isinstance(node, ast.ImportFrom) and node.module:  # the house has no relative imports
@@ -94,3 +94,14 @@ def _imports(source: str) -> set[str]:
     within = {name for name in names if name == "lrnn" or name.startswith("lrnn.")}
     # Importing a.b.c also runs a and a.b.
     return {".".join(name.split(".")[:n]) for name in within for n in range(1, name.count(".") + 2)}
+
+
+def _parse(source: str) -> ast.AST:
+    """The source as Python; a cell that is none, even to IPython, reaches nothing: it will fail."""
+    with suppress(SyntaxError):
+        return ast.parse(source)
+    from IPython.core.inputtransformer2 import TransformerManager  # slow, for magics only
+
+    with suppress(SyntaxError):
+        return ast.parse(TransformerManager().transform_cell(source))
+    return ast.Module([], [])

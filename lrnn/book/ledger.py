@@ -4,6 +4,7 @@ from collections import Counter
 from typing import Any, NamedTuple
 
 from nbformat import NotebookNode
+from rich.markup import escape
 from rich.table import Table
 
 from lrnn.book.records import VERDICTS, Row, rows_in
@@ -68,7 +69,7 @@ class Ledger(NamedTuple):
     def faults(self) -> list[str]:
         """What keeps a build from passing: rows outside their expectation, ids used twice."""
         faults = [
-            f"{row.id} ({docname}): {row.measure} is {row.value_text}, expected {row.expect_text}"
+            f"{row.id} ({docname}): {row.measure} is {row.value!r}, expected {row.expect}"
             for row, docname in self.entries
             if not row.as_expected
         ]
@@ -86,9 +87,8 @@ class Ledger(NamedTuple):
         table = Table("id", "verdict", "measured", "value", "expected")
         for row, _ in self.entries:
             mark = "" if row.as_expected else " ← outside"
-            table.add_row(
-                row.id, row.verdict_text, row.measure, row.value_text, row.expect_text + mark
-            )
+            cells = [row.id, row.verdict_text, row.measure, row.value_text, row.expect_text + mark]
+            table.add_row(*map(escape, cells))  # [target, source] is no markup
         for claim in self.open:
             table.add_row(claim.id, "open", claim.text, "–", "–")
         return table

@@ -35,7 +35,7 @@ class Interval(NamedTuple):
     high_open: bool = False
 
     def __contains__(self, value: object) -> bool:
-        if not isinstance(value, int | float):
+        if not isinstance(value, int | float) or isinstance(value, bool):
             return False
         above = value > self.low if self.low_open else value >= self.low
         below = value < self.high if self.high_open else value <= self.high
@@ -54,10 +54,11 @@ class Choices(tuple[str, ...]):
 
 
 class Parameter(NamedTuple):
-    """One line of a parameters cell."""
+    """One line of a parameters cell; `item` is the type of a list's items, if it was said."""
 
     name: str
-    type: type
+    kind: type
+    item: type | None
     default: Any
     meaning: str
     allowed: Interval | Choices | None
@@ -70,24 +71,32 @@ def parse_parameters(source: str) -> dict[str, Parameter]:
     Raises : ParameterError if a line is not `name: type = literal  # meaning [range]`, or its
         default is out of range
     """
-    comments = _comments(source)
+    try:
+        statements, comments = ast.parse(source).body, _comments(source)
+    except SyntaxError as error:
+        raise ParameterError(f"parameters cell, line {error.lineno}: {error.msg}") from None
     parameters = {}
-    for statement in ast.parse(source).body:
+    for statement in statements:
         line = source.splitlines()[statement.lineno - 1].strip()
         if not (isinstance(statement, ast.AnnAssign) and isinstance(statement.target, ast.Name)):
             raise ParameterError(f"parameters cell: expected `name: type = value`, got `{line}`")
-        annotation = ast.unparse(statement.annotation).split("[")[0]
-        if annotation not in TYPES or statement.value is None:
+        kind, _, item = ast.unparse(statement.annotation).rstrip("]").partition("[")
+        known = kind in TYPES and (not item or (kind == "list" and item in TYPES))
+        try:
+            default = ast.literal_eval(statement.value or "")
+        except (ValueError, SyntaxError):
+            known = False
+        if not known:
             raise ParameterError(
-                f"parameters cell: expected a value annotated {', '.join(TYPES)}, got `{line}`"
+                f"parameters cell: expected a plain value annotated {', '.join(TYPES)}, "
+                f"got `{line}`"
             )
         meaning, allowed = _parse_comment(comments.get(statement.lineno, ""))
         if not meaning:
             raise ParameterError(f"parameters cell: `{line}` has no comment that says what it is")
         name = statement.target.id
-        declared = Parameter(name, TYPES[annotation], None, meaning, allowed)
-        default = check_value(declared, ast.literal_eval(statement.value))
-        parameters[name] = declared._replace(default=default)
+        declared = Parameter(name, TYPES[kind], TYPES.get(item), None, meaning, allowed)
+        parameters[name] = declared._replace(default=check_value(declared, default))
     return parameters
 
 
@@ -116,18 +125,30 @@ def check_value(parameter: Parameter, value: Any) -> Any:
 
     Raises : ParameterError naming the parameter, the value and what was expected
     """
-    kind = parameter.type
-    if kind is float and isinstance(value, int) and not isinstance(value, bool):
-        value = float(value)
-    if not isinstance(value, kind) or (kind is int and isinstance(value, bool)):
+    kind, item_type = parameter.kind, parameter.item
+    typed = _typed(value, kind)
+    if kind is list and isinstance(typed, list) and item_type is not None:
+        typed = [_typed(item, item_type) for item in typed]
+        if any(item is None for item in typed):
+            expected = f"list of {item_type.__name__}"
+            raise ParameterError(f"{parameter.name} = {value!r}: expected {expected}")
+    if typed is None:
         raise ParameterError(f"{parameter.name} = {value!r}: expected {kind.__name__}")
-    items: list = value if isinstance(value, list) else [value]
-    for item in items:
+    for item in typed if isinstance(typed, list) else [typed]:
         if isinstance(item, float) and math.isnan(item):
             raise ParameterError(f"{parameter.name} = {value!r}: expected a number")
         if parameter.allowed is not None and item not in parameter.allowed:
             raise ParameterError(f"{parameter.name} = {value!r}: expected in {parameter.allowed}")
-    return value
+    return typed
+
+
+def _typed(value: Any, kind: type) -> Any:
+    """The value in the type, an int serving as a float; None if it is of another type."""
+    if isinstance(value, bool) and kind is not bool:
+        return None
+    if kind is float and isinstance(value, int):
+        return float(value)
+    return value if isinstance(value, kind) else None
 
 
 def check_names(parameters: dict[str, Parameter], names: Iterable[str]) -> None:
@@ -154,7 +175,7 @@ def parse_text(parameter: Parameter, text: str) -> Any:
 
     Raises : ParameterError if the text is no literal, or the value does not fit
     """
-    if parameter.type is str:
+    if parameter.kind is str:
         return check_value(parameter, text)
     literal = {"true": "True", "false": "False"}.get(text, text)
     try:
@@ -181,6 +202,7 @@ def check_parameters() -> None:
     published, injected = _declared_in(shell.user_ns["In"][:-1])
     check_names(published, injected)
     values = check_values(published, {name: shell.user_ns[name] for name in published})
+    shell.user_ns.update(values)  # an int that serves as a float becomes one
     pairs = [
         f"{name} = {value!r} (published: {published[name].default!r})"
         for name, value in values.items()

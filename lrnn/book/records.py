@@ -45,10 +45,10 @@ class Row(NamedTuple):
 
     @property
     def as_expected(self) -> bool:
-        """Whether the value lies in its recorded expectation; a row without one always does."""
-        if self.expect is None:
+        """Whether the value lies in its recorded expectation; a row without either always does."""
+        if self.expect is None or self.value is None:
             return True
-        return self.value is not None and self.expect[0] <= self.value <= self.expect[1]
+        return self.expect[0] <= self.value <= self.expect[1]
 
     @property
     def value_text(self) -> str:
@@ -57,7 +57,7 @@ class Row(NamedTuple):
             return "–"
         text = f"{self.value:.4g} {self.unit}".strip()
         if self.spread is not None:
-            text += f" [{self.spread[0]:.3g}, {self.spread[1]:.3g}]"
+            text += f" [{self.spread[0]:.4g}, {self.spread[1]:.4g}]"
         details = [self.spread_kind] if self.spread_kind else []
         if self.seeds is not None:
             details.append(f"{self.seeds} seeds")
@@ -110,8 +110,8 @@ def claim(
     condition: str = "",
     figure: str = "",
     note: str = "",
-) -> Row:
-    """Record one measurement of a claim; leave the returned row last in its cell.
+) -> None:
+    """Record one measurement of a claim, and show its row on the page.
 
     id : a claim of the register, or one of its parts: "P14", "P14.b"
     measure : what was measured, one sentence
@@ -123,28 +123,15 @@ def claim(
     figure : label of the figure that shows it
     Raises : ValueError naming the argument, its value and what was expected
     """
-    claim_of(id)
-    if verdict not in VERDICTS:
-        raise ValueError(f"{id}: verdict = {verdict!r}: expected one of {', '.join(VERDICTS)}")
-    if (verdict == "holds with a condition") != bool(condition):
-        raise ValueError(
-            f"{id}: condition = {condition!r} with verdict {verdict!r}: "
-            "a condition belongs to 'holds with a condition', and only there"
-        )
-    if value is None and verdict != "not testable here":
-        raise ValueError(f"{id}: value = None: expected a number for the verdict {verdict!r}")
-    if value is not None and expect is None:
-        raise ValueError(f"{id}: expect = None: expected (low, high) beside the value {value}")
-    numbers = [] if value is None else [value, *(spread or ())]
-    if not all(math.isfinite(number) for number in numbers):
-        raise ValueError(f"{id}: value, spread = {value}, {spread}: expected finite numbers")
-    return Row(
+    from IPython.display import display
+
+    row = Row(
         id,
         measure,
         None if value is None else float(value),
-        None if expect is None else (float(expect[0]), float(expect[1])),
+        _interval(id, "expect", expect),
         verdict,
-        None if spread is None else (float(spread[0]), float(spread[1])),
+        _interval(id, "spread", spread),
         spread_kind,
         None if seeds is None else int(seeds),
         unit,
@@ -152,6 +139,43 @@ def claim(
         figure,
         note,
     )
+    check_row(row)
+    display(row)
+
+
+def _interval(id: str, name: str, ends: Any) -> tuple[float, float] | None:
+    if ends is None:
+        return None
+    try:
+        low, high = map(float, ends)
+    except (TypeError, ValueError):
+        raise ValueError(f"{id}: {name} = {ends!r}: expected (low, high)") from None
+    if not (math.isfinite(low) and math.isfinite(high) and low <= high):
+        raise ValueError(f"{id}: {name} = {ends!r}: expected finite numbers, low <= high")
+    return low, high
+
+
+def check_row(row: Row) -> None:
+    """Raise ValueError, naming the claim and the argument, if a row does not say what it must."""
+    claim_of(row.id)
+    if row.verdict not in VERDICTS:
+        raise ValueError(
+            f"{row.id}: verdict = {row.verdict!r}: expected one of {', '.join(VERDICTS)}"
+        )
+    if (row.verdict == "holds with a condition") != bool(row.condition):
+        raise ValueError(
+            f"{row.id}: condition = {row.condition!r} with verdict {row.verdict!r}: "
+            "a condition belongs to 'holds with a condition', and only there"
+        )
+    if (row.value is None) != (row.verdict == "not testable here"):
+        raise ValueError(
+            f"{row.id}: value = {row.value} with verdict {row.verdict!r}: "
+            "no value belongs to 'not testable here', and only there"
+        )
+    if (row.value is None) != (row.expect is None):
+        raise ValueError(f"{row.id}: expect = {row.expect}: expected (low, high) beside a value")
+    if row.value is not None and not math.isfinite(row.value):
+        raise ValueError(f"{row.id}: value = {row.value}: expected a finite number")
 
 
 def glue(**values: Any) -> None:

@@ -2,21 +2,16 @@
 
 import base64
 import json
-import os
-import shutil
 import subprocess
-import tempfile
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any, NamedTuple
 
 import nbformat
-import yaml
 from nbformat import NotebookNode
 
-from lrnn.book.build import JUPYTER_BOOK, LOCK, Watch
 from lrnn.book.chapter import Book, BookError, Chapter
-from lrnn.book.execute import Job, execute_all, write_json
+from lrnn.book.execute import Job, Watch, execute_all, write_json
 from lrnn.book.fingerprint import installed_versions, run_key
 from lrnn.book.records import rows_in, values_in
 
@@ -51,16 +46,10 @@ def run(
     folder : where to leave the run; `runs/CHAPTER/KEY` in the book if None
     Raises : BookError if the folder already holds something else
     """
-    key = run_key(chapter.code, values, folder=chapter.path.parent, lock=book.root / LOCK)
+    key = run_key(chapter.code, values, folder=chapter.path.parent, lock=book.lock)
     folder = folder or book.root / "runs" / chapter.stem / key
-    if (folder / "results.json").is_file():
-        done = Run(folder, fresh=False)
-        if done.results["key"] == key:
-            return done
-        raise BookError(f"{folder} holds another run, which is not overwritten")
-    strangers = {p.name for p in folder.iterdir()} - OWN if folder.is_dir() else set()
-    if strangers:
-        raise BookError(f"{folder} holds other files ({', '.join(sorted(strangers))})")
+    if _is_run(folder, key):
+        return Run(folder, fresh=False)
     changed = chapter.changed(values)
     output = folder / "executed.ipynb"
     job = Job(chapter.stem, chapter.notebook, changed, chapter.path.parent, output, {"key": key})
@@ -77,12 +66,36 @@ def run(
         "seed": values.get("seed"),
         "seconds": ended.seconds,
         "commit": _commit(book.root),
-        "versions": installed_versions(book.root / LOCK),
+        "versions": installed_versions(book.lock),
         "values": values_in(notebook),
         "claims": [row._asdict() | {"as_expected": row.as_expected} for row in rows_in(notebook)],
     }
     write_json(folder / "results.json", results)  # last: it says that the run is whole
     return Run(folder, fresh=True)
+
+
+def _is_run(folder: Path, key: str) -> bool:
+    """Whether the folder holds this run, whole.
+
+    Raises : BookError if it holds anything else, or cannot be made
+    """
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise BookError(f"no run can be left in {folder}: {error.strerror}") from None
+    try:
+        known = json.loads((folder / "results.json").read_text(encoding="utf-8"))["key"] == key
+    except FileNotFoundError:
+        known = False
+        strangers = {path.name for path in folder.iterdir()} - OWN
+    except (ValueError, LookupError, TypeError):
+        known, strangers = False, {"results.json"}
+    else:
+        strangers = set() if known else {"results.json"}
+    if strangers:
+        names = ", ".join(sorted(strangers))
+        raise BookError(f"{folder} holds something else ({names}), which is not overwritten")
+    return known
 
 
 def _commit(root: Path) -> str:
@@ -115,31 +128,3 @@ def _write_figures(notebook: NotebookNode, folder: Path) -> None:
     for name, content in _images(notebook):
         folder.mkdir(exist_ok=True)
         (folder / name).write_bytes(content)
-
-
-def render(book: Book, done: Run) -> Path:
-    """Make a page of a run, with its glued numbers and figures; returns the file to open.
-
-    Raises : BookError if Jupyter Book makes no page
-    """
-    target = done.folder / "html"
-    if (target / "executed.html").is_file():
-        return target / "executed.html"
-    with tempfile.TemporaryDirectory() as staged:
-        stage = Path(staged)
-        shutil.copy(done.folder / "executed.ipynb", stage)
-        for name in ("_static", "chapters"):  # styles, and the bibliography
-            if (book.root / name).is_dir():
-                shutil.copytree(book.root / name, stage / name)
-        config = yaml.safe_load((book.root / "_config.yml").read_text(encoding="utf-8"))
-        config["execute"] = {"execute_notebooks": "off"}
-        (stage / "_config.yml").write_text(yaml.safe_dump(config), encoding="utf-8")
-        (stage / "_toc.yml").write_text("format: jb-book\nroot: executed\n", encoding="utf-8")
-        command = [JUPYTER_BOOK, "build", str(stage)]
-        log = subprocess.run(command, capture_output=True, text=True)
-        if not (stage / "_build/html/executed.html").is_file():
-            raise BookError("jupyter-book made no page:\n" + (log.stdout + log.stderr)[-2000:])
-        partial = done.folder / f".html.{os.getpid()}"
-        shutil.copytree(stage / "_build/html", partial)
-        partial.rename(target)
-    return target / "executed.html"

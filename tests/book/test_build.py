@@ -11,8 +11,8 @@ import psutil
 import pytest
 from small_book import BIN, command, edit, without_tags
 
-from lrnn.book.build import _render
 from lrnn.book.chapter import Book
+from lrnn.book.render import render_book
 
 
 def build(root):
@@ -39,9 +39,13 @@ def test_a_build_leaves_site_notebooks_and_ledger(built_once):
     ledger = json.loads((built_once / "_build/claims.json").read_text())
     assert [row["id"] for row in ledger["rows"]] == ["P5", "F1"]
     assert ledger["score"]["holds"] == 1
+    assert ledger["seconds"].keys() == {"chapters/01_first", "chapters/02_second"}
+    assert 'href="chapters/01_first.html#fig-line"' in page(built_once, "index")
     assert "P6" in ledger["open"]
     notebook = nbformat.read(built_once / "_build/executed/01_first.ipynb", 4)
     assert all(cell.execution_count for cell in notebook.cells if cell.cell_type == "code")
+    assert "papermill" not in str([notebook.metadata, *(cell.metadata for cell in notebook.cells)])
+    assert "one thread" in words(built_once, "chapters/02_second")
     download = nbformat.read(built_once / "_build/html/_sources/chapters/01_first.ipynb", 4)
     assert "42.0" in str(download.cells)  # with outputs
     assert (built_once / "_build/html/_static/mathjax/tex-mml-chtml.js").is_file()
@@ -102,6 +106,77 @@ def test_dying_kernel_is_named_and_the_rest_goes_on(fresh):
     assert executed(done) == {"02_second"}
 
 
+def test_a_typo_is_its_own_cells_error(fresh):
+    edit(fresh / "chapters/01_first.md", "glue(answer=42 * scale", "x = (1\nglue(answer=42 * scale")
+    done = build(fresh)
+    assert done.returncode == 1
+    assert "01_first: cell 4: x = (1" in done.stderr
+    assert executed(done) == {"02_second"}
+
+
+def test_what_a_cell_writes_to_stderr_does_not_reach_the_reader(built):
+    edit(
+        built / "chapters/02_second.md",
+        "time.sleep(0)",
+        "print('careful', file=__import__('sys').stderr)",
+    )
+    done = build(built)
+    assert done.returncode == 1
+    assert "chapters/02_second: cell 4 writes to stderr: careful" in done.stderr
+
+
+def test_pages_out_of_the_contents_leave_the_site(built):
+    edit(built / "_toc.yml", "  - file: chapters/02_second\n", "")
+    assert build(built).returncode == 0
+    assert not (built / "_build/html/chapters/02_second.html").exists()
+    assert "F1" in json.loads((built / "_build/claims.json").read_text())["open"]
+
+
+@pytest.mark.parametrize(
+    ("file", "old", "new", "message"),
+    [
+        ("_toc.yml", "01_first", "03_third", "03_third.md does not exist"),
+        ("chapters/02_second.md", "kernelspec:", "kernel:", "no kernelspec"),
+        ("chapters/01_first.md", "scale: 2.0", "scales: 2.0", "unknown parameter scales"),
+        ("chapters/01_first.md", "float = 1.0", "float = 1/3", "01_first: parameters cell"),
+    ],
+)
+def test_a_malformed_book_is_refused_before_anything_runs(fresh, file, old, new, message):
+    edit(fresh / file, old, new)
+    done = build(fresh)
+    assert done.returncode == 2
+    assert message in done.stderr
+    assert len(done.stderr.splitlines()) == 1
+    assert not (fresh / "_build").exists()
+
+
+def test_rendering_killed_midway_is_begun_anew(built):
+    """Sphinx would take a page that it has read for one that it has written."""
+    path = built / "_build/executed/01_first.ipynb"
+    path.write_text(path.read_text().replace("42", "43"))
+    pickle = built / "_build/.doctrees/environment.pickle"
+    before = pickle.stat().st_mtime_ns
+    driver = subprocess.Popen([BIN / "lrnn", "build"], cwd=built, start_new_session=True)
+    wait_for(lambda: pickle.exists() and pickle.stat().st_mtime_ns != before)
+    os.killpg(driver.pid, signal.SIGKILL)
+    driver.wait()
+    assert build(built).returncode == 0
+    assert "The answer is 43.0" in words(built, "chapters/01_first")
+
+
+def test_interrupt_ends_at_once_and_leaves_no_process(fresh):
+    edit(fresh / "chapters/02_second.md", "time.sleep(0)", "time.sleep(600)")
+    edit(fresh / "chapters/01_first.md", "plt.plot([0, 1])", "import time; time.sleep(600)")
+    driver = subprocess.Popen([BIN / "lrnn", "build", "-j", "2"], cwd=fresh, start_new_session=True)
+    partials = [fresh / f"_build/executed/{n}.partial.ipynb" for n in ("01_first", "02_second")]
+    # Side by side: neither waits for the other.
+    wait_for(lambda: all(p.exists() and '"running"' in p.read_text() for p in partials))
+    children = psutil.Process(driver.pid).children(recursive=True)
+    driver.send_signal(signal.SIGINT)
+    driver.wait(timeout=10)
+    wait_for(lambda: not any(child.is_running() for child in children))
+
+
 def test_killed_build_leaves_no_process_and_resumes(fresh):
     second = fresh / "chapters/02_second.md"
     edit(second, "time.sleep(0)", "time.sleep(600)")
@@ -130,12 +205,12 @@ def test_value_outside_its_expectation_fails_by_id_with_the_site_built(fresh):
     edit(fresh / "chapters/01_first.md", "expect=(41, 43)", "expect=(0, 1)")
     done = build(fresh)
     assert done.returncode == 1
-    assert "P5 (chapters/01_first): the answer is 42, expected [0, 1]" in done.stderr
+    assert "P5 (chapters/01_first): the answer is 42.0, expected (0.0, 1.0)" in done.stderr
     assert "outside" in page(fresh, "index")
 
 
 def test_a_page_that_misses_the_cache_is_an_error(fresh):
-    assert "missed the cache" in _render(Book(fresh))
+    assert "missed the cache" in render_book(Book(fresh), {})
 
 
 def test_warnings_are_errors(built):

@@ -7,7 +7,7 @@ from lrnn.book.fingerprint import PACKAGE, reachable, run_key
 
 
 def names(source):
-    return {str(path.relative_to(PACKAGE)) for path in reachable(source)}
+    return {str(path.relative_to(PACKAGE)) for path in reachable([source])}
 
 
 def test_reach_follows_imports_but_not_machinery():
@@ -15,6 +15,8 @@ def test_reach_follows_imports_but_not_machinery():
     assert {"book/records.py", "book/claims.toml", "__init__.py"} <= found
     assert "book/build.py" not in found
     assert names("import numpy") == set()
+    assert names("from lrnn.book import (") == set()  # the kernel will name the error
+    assert "book/records.py" in names("files = !ls\nfrom lrnn.book import claim")
     assert "book/progress.py" in names("%matplotlib inline\nfrom lrnn.book import build, progress")
 
 

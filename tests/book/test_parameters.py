@@ -18,7 +18,7 @@ CELL = """\
 seed: int = 0  # seed of every random draw [0, inf)
 noise: float = 1  # standard deviation (of the state) (0, 10]
 phi: str = "t#nh"  # nonlinearity {t#nh, relu}
-lags: list = [1, 2]  # lags, in frames [1, 5]
+lags: list[int] = [1, 2]  # lags, in frames [1, 5]
 strict: bool = True  # whether to stop
 data: str = ""  # a file of your own
 """
@@ -45,6 +45,8 @@ def test_cell_is_read_whole():
         ("n: int = 3  # neurons [1, lots]", "not an interval"),
         ("n: int = 3  # neurons [5, 9]", r"n = 3: expected in \[5, 9\]"),
         ("n: int = 3.5  # neurons", "n = 3.5: expected int"),
+        ("n: float = 1/3  # neurons", "expected a plain value"),
+        ("n: int = (3", "line 1"),
     ],
 )
 def test_malformed_declarations_are_refused(line, message):
@@ -83,6 +85,8 @@ def test_values_take_their_parameters_type_and_defaults_fill_in():
         {"phi": "RELU"},
         {"lags": [1, 9]},
         {"lags": 3},
+        {"lags": [1.5]},
+        {"lags": [True]},
         {"strict": 1},
         {"Seed": 1},
     ],

@@ -1,5 +1,6 @@
 """Claim rows and glued values: refused when malformed, read back from a notebook unchanged."""
 
+import io
 import math
 
 import numpy as np
@@ -7,10 +8,11 @@ import pytest
 from IPython.core.interactiveshell import InteractiveShell
 from IPython.utils.capture import capture_output
 from nbformat import v4
+from rich.console import Console
 
 from lrnn.book import claim, glue
-from lrnn.book.ledger import Ledger
-from lrnn.book.records import rows_in, values_in
+from lrnn.book.ledger import Entry, Ledger
+from lrnn.book.records import Row, rows_in, values_in
 from lrnn.book.register import register
 
 GOOD = {"expect": (0, 2), "verdict": "holds"}
@@ -31,7 +33,11 @@ def test_register_has_every_claim_of_the_three_sources():
         ("P5", None, {}, "value = None"),
         ("P5", 1, {"expect": None}, "expect = None"),
         ("P5", math.nan, {}, "finite"),
-        ("P5", 1, {"spread": (0, math.inf)}, "finite"),
+        ("P5", 1, {"spread": (0, math.inf)}, "spread"),
+        ("P5", 1, {"expect": (0, math.inf)}, "expect"),
+        ("P5", 1, {"expect": (2, 0)}, "expect"),
+        ("P5", 1, {"expect": 2}, "expect"),
+        ("P5", 1, {"verdict": "not testable here"}, "not testable here"),
     ],
 )
 def test_malformed_claims_are_refused(id, value, change, message):
@@ -39,60 +45,62 @@ def test_malformed_claims_are_refused(id, value, change, message):
         claim(id, "what", value, **{**GOOD, **change})
 
 
-@pytest.mark.parametrize(("value", "inside"), [(0, True), (2, True), (2.001, False)])
-def test_expectation_is_a_closed_interval(value, inside):
-    assert claim("P5", "what", value, **GOOD).as_expected is inside
+@pytest.mark.parametrize(("value", "inside"), [(0, True), (2, True), (2.00001, False)])
+def test_expectation_is_a_closed_interval_and_faults_show_all_digits(value, inside):
+    row = Row("P5", "what", value, (0.0, 2.0), "holds")
+    assert row.as_expected is inside
+    assert Ledger([Entry(row, "a")]).faults == (
+        [] if inside else ["P5 (a): what is 2.00001, expected (0.0, 2.0)"]
+    )
 
 
-def test_row_says_value_spread_and_seeds():
-    row = claim("P5", "what", np.float32(1.5), spread=(1, 2), seeds=8, unit="s", **GOOD)
-    assert row.value_text == "1.5 s [1, 2] (8 seeds)"
-    shown, carried = row._repr_mimebundle_()
-    assert 'class="claim claim-holds"' in shown["text/html"]
-    assert carried["lrnn_claim"]["value"] == 1.5
+def shown_by(cell):
+    """A notebook of one cell, with what its code displays as a kernel would keep it."""
+    InteractiveShell.instance()
+    with capture_output() as captured:
+        cell()
+    outputs = [
+        v4.new_output("display_data", data=shown.data, metadata=shown.metadata)
+        for shown in captured.outputs
+    ]
+    return v4.new_notebook(cells=[v4.new_code_cell(outputs=outputs)])
 
 
-def notebook_of(*rows):
-    """A notebook whose cells show the rows, as a kernel would leave it."""
-    outputs = []
-    for row in rows:
-        data, metadata = row._repr_mimebundle_()
-        outputs.append(v4.new_output("execute_result", data=data, metadata=metadata))
-    return v4.new_notebook(cells=[v4.new_code_cell(outputs=[output]) for output in outputs])
+def two_claims():
+    claim("F1", "late", 1, expect=(0, 2), verdict="does not hold", spread=(0, 1))
+    claim("P6.a", "J[post, pre]", np.float32(5), seeds=8, unit="s", figure="fig", **GOOD)
 
 
-def test_rows_survive_the_notebook_and_the_ledger_sorts_and_scores_them():
-    late = claim("F1", "late", 1, expect=(0, 2), verdict="does not hold", spread=(0, 1))
-    early = claim("P6.a", "early", 5, **GOOD)
-    notebook = notebook_of(late, early)
-    assert rows_in(notebook) == [late, early]
+def test_every_claim_of_a_cell_is_recorded_sorted_and_scored():
+    notebook = shown_by(two_claims)
+    late, early = rows_in(notebook)
+    assert (late.id, late.spread, early.value) == ("F1", (0.0, 1.0), 5.0)
+    assert early.value_text == "5 s (8 seeds)"
+    assert 'class="claim claim-holds"' in notebook.cells[0].outputs[1].data["text/html"]
     ledger = Ledger.of({"chapters/x": notebook})
     assert [entry.row.id for entry in ledger.entries] == ["P6.a", "F1"]
     assert ledger.score["does not hold"] == 1
-    assert ledger.faults == ["P6.a (chapters/x): early is 5, expected [0, 2]"]
     assert {"P6", "F1"}.isdisjoint(c.id for c in ledger.open)
     assert len(ledger.open) == len(register()) - 2
     assert Ledger.from_json(ledger.to_json()) == ledger
 
 
-def test_a_row_recorded_twice_is_an_error():
-    row = claim("P5", "what", 1, **GOOD)
-    assert Ledger.of({"a": notebook_of(row), "b": notebook_of(row)}).faults == [
-        "P5: recorded 2 times"
-    ]
+def test_a_row_recorded_twice_is_a_fault():
+    notebook = shown_by(lambda: claim("P5", "what", 1, **GOOD))
+    assert Ledger.of({"a": notebook, "b": notebook}).faults == ["P5: recorded 2 times"]
+
+
+def test_terminal_ledger_keeps_brackets():
+    console = Console(width=200, file=io.StringIO())
+    console.print(Ledger.of({"chapters/x": shown_by(two_claims)}).table())
+    assert "J[post, pre]" in console.file.getvalue()
 
 
 def test_glue_shows_and_carries_the_number():
-    InteractiveShell.instance()
-    with capture_output() as captured:
-        glue(rate=np.float64(0.123456789), word="holds")
-    outputs = [
-        v4.new_output("display_data", data=shown.data, metadata=shown.metadata)
-        for shown in captured.outputs
-    ]
-    notebook = v4.new_notebook(cells=[v4.new_code_cell(outputs=outputs)])
+    notebook = shown_by(lambda: glue(rate=np.float64(0.123456789), word="holds"))
     assert values_in(notebook) == {"rate": 0.123456789, "word": "holds"}
-    assert outputs[0].data["text/plain"] == "0.123456789"  # what prose formats
-    assert outputs[0].metadata["scrapbook"]["name"] == "rate"
+    first = notebook.cells[0].outputs[0]
+    assert first.data["text/plain"] == "0.123456789"  # what prose formats
+    assert first.metadata["scrapbook"]["name"] == "rate"
     with pytest.raises(ValueError, match="array = "):
         glue(array=np.zeros(2))

@@ -5,7 +5,7 @@ import time
 
 import nbformat
 import pytest
-from small_book import command, without_tags
+from small_book import command, edit, without_tags
 
 
 def run(root, *words):
@@ -38,7 +38,7 @@ def test_a_run_leaves_notebook_figures_and_results(one_run):
     text = json.dumps(nbformat.read(folder / "executed.ipynb", 4))
     assert "not the published parameters" in text
     # Outside its expectation, but not published: told, not failed.
-    assert "P5: 84 lies outside" in done.stdout
+    assert "P5: 84.0 lies outside" in done.stdout
 
 
 def test_the_same_run_is_recognised_and_another_never_overwrites(one_run):
@@ -50,6 +50,12 @@ def test_the_same_run_is_recognised_and_another_never_overwrites(one_run):
     other = run(root, "1", "-p", "scale", "3", "-o", folder)
     assert other.returncode == 2
     assert "not overwritten" in other.stderr
+    (root / "mine").mkdir()
+    (root / "mine/thesis.tex").write_text("")
+    other = run(root, "1", "-o", "mine")
+    assert (other.returncode, "thesis.tex" in other.stderr) == (2, True)
+    other = run(root, "1", "-o", "_toc.yml")
+    assert (other.returncode, "no run can be left" in other.stderr) == (2, True)
     assert (folder / "executed.ipynb").read_bytes() == before
 
 
@@ -64,12 +70,14 @@ def test_the_content_of_a_data_file_is_part_of_the_run(fresh):
 
 
 def test_preset_file_and_typed_values_override_in_this_order(fresh):
-    (fresh / "p.yaml").write_text("scale: 3\nphi: relu\n")
+    (fresh / "data.txt").write_text("abc")
+    (fresh / "p.yaml").write_text("scale: 3e0\nphi: relu\ndata: data.txt\n")
     words = ["--preset", "quick", "-f", "p.yaml", "-p", "phi", "tanh", "-o", "mine"]
     done = run(fresh, "chapters/01_first.md", *words)
     assert done.returncode == 0, done.stderr
-    found = results(fresh / "mine")["parameters"]
-    assert (found["scale"], found["phi"]) == (3.0, "tanh")
+    found = results(fresh / "mine")
+    assert (found["parameters"]["scale"], found["parameters"]["phi"]) == (3.0, "tanh")
+    assert found["values"]["length"] == 3
 
 
 @pytest.mark.parametrize(
@@ -78,12 +86,16 @@ def test_preset_file_and_typed_values_override_in_this_order(fresh):
         (["-p", "scal", "2"], "unknown parameter scal: did you mean scale?"),
         (["-p", "scale", "big"], "scale = 'big': expected float"),
         (["-p", "seed", "1.5"], "seed = 1.5: expected int"),
-        (["-p", "scale", "0"], "scale = 0.0: expected in (0, 10]"),
+        (["-p", "scale", "0"], "scale = 0: expected in (0, 10]"),
         (["-p", "phi", "erf"], "phi = 'erf': expected in {tanh, relu}"),
         (["--preset", "slow"], "unknown preset slow: 01_first has quick"),
+        (["-f", "list.yaml"], "list.yaml: expected lines of `name: value`"),
+        (["-f", "number.yaml"], "number.yaml: expected lines of `name: value`"),
     ],
 )
 def test_bad_parameters_are_refused_in_one_line_before_anything_runs(fresh, words, message):
+    (fresh / "list.yaml").write_text("- scale\n")
+    (fresh / "number.yaml").write_text("1: 2\n")
     start = time.perf_counter()
     done = run(fresh, "01", *words)
     assert done.returncode == 2
@@ -117,6 +129,8 @@ def test_failed_run_keeps_its_partial_notebook_and_can_be_repeated(fresh):
 def test_html_shows_the_glued_values_of_the_run(fresh):
     done = run(fresh, "01", "-p", "scale", "2", "-o", "mine", "--html")
     assert done.returncode == 0, done.stderr
+    again = run(fresh, "01", "-p", "scale", "2", "-o", "mine", "--html")
+    assert (again.returncode, "already there" in again.stdout) == (0, True)
     text = without_tags((fresh / "mine/html/executed.html").read_text())
     assert "The answer is 84.0" in text
     assert "not the published parameters" in text
@@ -126,12 +140,12 @@ def test_plain_papermill_runs_the_source_and_the_chapter_refuses_bad_parameters(
     source = "myst://chapters/01_first.md"
     done = command(fresh, "papermill", source, "out.ipynb", "-p", "scale", "2")
     assert done.returncode == 0, done.stderr
-    assert "84.0" in (fresh / "out.ipynb").read_text()
+    assert "84.0" in (fresh / "out.ipynb").read_text()  # typed 2, and a float all the same
     listed = command(fresh, "papermill", "--help-notebook", source)
     assert "what the answer is multiplied with" in listed.stdout
     for name, value, message in [
         ("scal", "2", "unknown parameter scal: did you mean scale?"),
-        ("scale", "99", "scale = 99.0: expected in (0, 10]"),
+        ("scale", "99", "scale = 99: expected in (0, 10]"),
     ]:
         done = command(fresh, "papermill", source, "out.ipynb", "-p", name, value)
         assert done.returncode == 1
@@ -144,6 +158,9 @@ def test_notebooks_are_plain_and_never_overwrite_an_edited_one(fresh):
     notebook = nbformat.read(path, 4)
     assert notebook.metadata.kernelspec.name == "python3"
     assert command(fresh, "lrnn", "notebook", "01").returncode == 0
+    edit(fresh / "chapters/01_first.md", "The answer is", "We find")
+    assert command(fresh, "lrnn", "notebook", "01").returncode == 0
+    assert "We find" in path.read_text()
     path.write_text(path.read_text().replace("42", "43"))
     done = command(fresh, "lrnn", "notebook", "01")
     assert done.returncode == 2
