@@ -75,11 +75,11 @@ class Row(NamedTuple):
 
     def _repr_mimebundle_(self, include=None, exclude=None) -> tuple[dict, dict]:
         register = claim_of(self.id)
+        expected = f"; expected {self.expect_text}" if self.expect else ""
         cells = {
-            "Claim": register.text,
+            "Claim": register.text if self.id in (register.id, f"{register.id}.a") else "",
             "Measured": self.measure,
-            "Value": self.value_text,
-            "Expected": self.expect_text,
+            "Value": self.value_text + expected if self.value is not None else "",
             "Note": self.note,
         }
         body = "".join(
