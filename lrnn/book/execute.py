@@ -6,8 +6,8 @@ import signal
 import threading
 import time
 from collections.abc import Callable, Iterable, Iterator
-from concurrent.futures import ProcessPoolExecutor
-from multiprocessing import active_children, get_context
+from multiprocessing import get_context
+from multiprocessing.process import BaseProcess
 from multiprocessing.queues import Queue
 from pathlib import Path
 from queue import Empty
@@ -78,47 +78,44 @@ def execute_all(jobs: Iterable[Job], *, workers: int) -> Iterator[Started | Fini
     """
     context = get_context("spawn")
     events = context.Queue()
-    pool = ProcessPoolExecutor(
-        workers, mp_context=context, initializer=_begin, initargs=(events,), max_tasks_per_child=1
-    )
-    with pool:
-        running = {pool.submit(_execute_telling, job): job for job in jobs}
-        try:
-            while running:
-                try:
-                    yield events.get(timeout=0.2)
-                except Empty:
-                    for future in [future for future in running if future.done()]:
-                        job = running.pop(future)
-                        lost = future.exception()  # a worker was killed, and the pool with it
-                        ended = Finished(job.name, 0.0, f"worker: {lost}")
-                        yield ended if lost else future.result()
-        except BaseException:  # to leave the pool would be to wait for the cells
-            for worker in active_children():
-                worker.terminate()
-            raise
+    waiting = list(jobs)
+    running: dict[str, BaseProcess] = {}
+    try:
+        while waiting or running:
+            while waiting and len(running) < workers:
+                job = waiting.pop(0)
+                # Daemons end with this process, however it ends.
+                running[job.name] = context.Process(target=_work, args=(job, events), daemon=True)
+                running[job.name].start()
+            # Whoever is dead before an empty queue is seen has said all that it will.
+            dead = [name for name, process in running.items() if not process.is_alive()]
+            try:
+                event = events.get(timeout=0.2)
+            except Empty:
+                for name in dead:
+                    code = running.pop(name).exitcode
+                    yield Finished(name, 0.0, f"its process ended with exit code {code}")
+                continue
+            if isinstance(event, Finished):
+                running.pop(event.name).join()
+            yield event
+    finally:
+        for process in running.values():
+            process.terminate()
 
 
-_events: Queue
-
-
-def _begin(events: Queue) -> None:
-    """Set a worker up: where it tells its progress, and that it ends when its parent says so."""
-    global _events
-    _events = events
+def _work(job: Job, events: Queue) -> None:
+    """What a job's own process does."""
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C is the parent's to handle
     parent = os.getppid()
 
     def watch() -> None:
         while os.getppid() == parent:
             time.sleep(0.5)
-        os._exit(1)  # the kernel watches this process in the same way
+        os._exit(1)  # the parent was killed; the kernel watches this process in the same way
 
     threading.Thread(target=watch, daemon=True).start()
-
-
-def _execute_telling(job: Job) -> Finished:
-    return execute(job, _events.put)
+    events.put(execute(job, events.put))
 
 
 def execute(job: Job, tell: Callable[[Started], None] = lambda event: None) -> Finished:

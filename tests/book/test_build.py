@@ -5,6 +5,7 @@ import os
 import signal
 import subprocess
 import time
+from contextlib import contextmanager
 
 import nbformat
 import psutil
@@ -156,10 +157,9 @@ def test_rendering_killed_midway_is_begun_anew(built):
     path.write_text(path.read_text().replace("42.0", "43.0"))
     pickle = built / "_build/.doctrees/environment.pickle"
     before = pickle.stat().st_mtime_ns
-    driver = subprocess.Popen([BIN / "lrnn", "build"], cwd=built, start_new_session=True)
-    wait_for(lambda: pickle.exists() and pickle.stat().st_mtime_ns != before)
-    os.killpg(driver.pid, signal.SIGKILL)
-    driver.wait()
+    with driven(built, "build") as driver:
+        wait_for(lambda: pickle.exists() and pickle.stat().st_mtime_ns != before)
+        os.killpg(driver.pid, signal.SIGKILL)
     assert build(built).returncode == 0
     assert "The answer is 43.0" in words(built, "chapters/01_first")
 
@@ -167,31 +167,41 @@ def test_rendering_killed_midway_is_begun_anew(built):
 def test_interrupt_ends_at_once_and_leaves_no_process(fresh):
     edit(fresh / "chapters/02_second.md", "time.sleep(0)", "time.sleep(600)")
     edit(fresh / "chapters/01_first.md", "plt.plot([0, 1])", "import time; time.sleep(600)")
-    driver = subprocess.Popen([BIN / "lrnn", "build", "-j", "2"], cwd=fresh, start_new_session=True)
     partials = [fresh / f"_build/executed/{n}.partial.ipynb" for n in ("01_first", "02_second")]
-    # Side by side: neither waits for the other.
-    wait_for(lambda: all(p.exists() and '"running"' in p.read_text() for p in partials))
-    children = psutil.Process(driver.pid).children(recursive=True)
-    driver.send_signal(signal.SIGINT)
-    driver.wait(timeout=10)
+    with driven(fresh, "build", "-j", "2") as driver:
+        # Side by side: neither waits for the other.
+        wait_for(lambda: all(p.exists() and '"running"' in p.read_text() for p in partials))
+        children = psutil.Process(driver.pid).children(recursive=True)
+        driver.send_signal(signal.SIGINT)
+        driver.wait(timeout=20)
     wait_for(lambda: not any(child.is_running() for child in children))
 
 
 def test_killed_build_leaves_no_process_and_resumes(fresh):
     second = fresh / "chapters/02_second.md"
     edit(second, "time.sleep(0)", "time.sleep(600)")
-    # A process group of its own, so that only the driver is killed.
-    driver = subprocess.Popen([BIN / "lrnn", "build", "-j", "2"], cwd=fresh, start_new_session=True)
     partial = fresh / "_build/executed/02_second.partial.ipynb"
-    wait_for(lambda: (fresh / "_build/executed/01_first.ipynb").exists() and partial.exists())
-    children = psutil.Process(driver.pid).children(recursive=True)
-    assert children
-    os.kill(driver.pid, signal.SIGKILL)
-    driver.wait()
+    with driven(fresh, "build", "-j", "2") as driver:
+        wait_for(lambda: (fresh / "_build/executed/01_first.ipynb").exists() and partial.exists())
+        children = psutil.Process(driver.pid).children(recursive=True)
+        assert children
+        os.kill(driver.pid, signal.SIGKILL)
     wait_for(lambda: not any(child.is_running() for child in children))
     edit(second, "time.sleep(600)", "time.sleep(0)")
     done = build(fresh)
     assert (done.returncode, executed(done)) == (0, {"02_second"})
+
+
+@contextmanager
+def driven(folder, *words):
+    """A running `lrnn`, in a process group of its own; killed at the latest when the block ends."""
+    command = [BIN / "lrnn", *words]
+    driver = subprocess.Popen(command, cwd=folder, start_new_session=True)
+    try:
+        yield driver
+    finally:
+        driver.kill()
+        driver.wait()
 
 
 def wait_for(condition, seconds=90):
