@@ -195,8 +195,13 @@ def test_killed_build_leaves_no_process_and_resumes(fresh):
 @contextmanager
 def driven(folder, *words):
     """A running `lrnn`, in a process group of its own; killed at the latest when the block ends."""
-    command = [BIN / "lrnn", *words]
-    driver = subprocess.Popen(command, cwd=folder, start_new_session=True)
+    driver = subprocess.Popen(
+        [BIN / "lrnn", *words],
+        cwd=folder,
+        start_new_session=True,
+        # A shell that runs the tests in the background hands down that SIGINT is ignored.
+        preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_DFL),
+    )
     try:
         yield driver
     finally:
