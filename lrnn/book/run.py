@@ -83,19 +83,25 @@ def _is_run(folder: Path, key: str) -> bool:
         folder.mkdir(parents=True, exist_ok=True)
     except OSError as error:
         raise BookError(f"no run can be left in {folder}: {error.strerror}") from None
-    try:
-        known = json.loads((folder / "results.json").read_text(encoding="utf-8"))["key"] == key
-    except FileNotFoundError:
-        known = False
-        strangers = {path.name for path in folder.iterdir()} - OWN
-    except (ValueError, LookupError, TypeError):
-        known, strangers = False, {"results.json"}
+    inside = {path.name for path in folder.iterdir()}
+    if "results.json" not in inside:
+        strangers = inside - OWN
+    elif _key_in(folder / "results.json") == key:
+        return True
     else:
-        strangers = set() if known else {"results.json"}
+        strangers = {"results.json"}
     if strangers:
         names = ", ".join(sorted(strangers))
         raise BookError(f"{folder} holds something else ({names}), which is not overwritten")
-    return known
+    return False
+
+
+def _key_in(path: Path) -> str | None:
+    """The key in a `results.json`; None if it is nothing of ours."""
+    try:
+        return json.loads(path.read_text(encoding="utf-8"))["key"]
+    except (ValueError, LookupError, TypeError):
+        return None
 
 
 def _commit(root: Path) -> str:
