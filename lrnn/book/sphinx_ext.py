@@ -22,20 +22,21 @@ MATHJAX_FILES = ("tex-mml-chtml.js", "output/chtml/fonts/woff-v2/")
 class LedgerDirective(SphinxDirective):
     """What the two directives share: reading the ledger, and following it in incremental builds."""
 
-    def ledger(self) -> Ledger:
-        """The ledger of the last build; an empty one before the first."""
+    def claims(self) -> tuple[Ledger, dict[str, float]]:
+        """The ledger of the last build, and the seconds of each page; empty before the first."""
         path = Path(self.env.srcdir) / "_build" / "claims.json"
         self.env.note_dependency(str(path))
         if not path.is_file():
-            return Ledger([])
-        return Ledger.from_json(json.loads(path.read_text(encoding="utf-8")))
+            return Ledger([]), {}
+        data = json.loads(path.read_text(encoding="utf-8"))
+        return Ledger.from_json(data), data["seconds"]
 
 
 class ClaimsScore(LedgerDirective):
     """`{claims-score}`: the number of rows by verdict, and of claims still open."""
 
     def run(self) -> list[nodes.Node]:
-        ledger = self.ledger()
+        ledger, _ = self.claims()
         counts = [(*item, VERDICTS[item[0]]) for item in ledger.score.items()]
         counts.append(("still open", len(ledger.open), "open"))
         boxes = "".join(
@@ -54,7 +55,7 @@ class ClaimsLedger(LedgerDirective):
         return f"{page}#{entry.row.figure or f'claim-{entry.row.id}'}"
 
     def run(self) -> list[nodes.Node]:
-        ledger = self.ledger()
+        ledger, seconds = self.claims()
         rows = [_ledger_row(entry, self.address(entry)) for entry in ledger.entries]
         rows += [_open_row(claim) for claim in ledger.open]
         chapters = sorted({entry.docname.rpartition("/")[2] for entry in ledger.entries})
@@ -73,7 +74,9 @@ class ClaimsLedger(LedgerDirective):
         body = f"<tbody>{''.join(rows)}</tbody></table>"
         status = '<p class="claims-count" role="status"></p>'
         scroll = f'<div class="claims-scroll" tabindex="0">{table}{body}</div>'
-        page = f'<form class="claims-filter">{controls}</form>{status}{scroll}'
+        times = ", ".join(f"{n.rpartition('/')[2]} in {s:.0f} s" for n, s in seconds.items())
+        ran = f'<p class="claims-times">Executed, one core each: {times}.</p>' if times else ""
+        page = f'<form class="claims-filter">{controls}</form>{status}{scroll}{ran}'
         return [nodes.raw("", page, format="html")]
 
 

@@ -37,6 +37,7 @@ def test_a_build_leaves_site_notebooks_and_ledger(built_once):
     assert "The answer is 42.0" in words(built_once, "chapters/01_first")
     assert 'id="fig-line"' in page(built_once, "chapters/01_first")
     assert 'data-verdict="holds"' in page(built_once, "index")
+    assert "02_second in " in words(built_once, "index")
     ledger = json.loads((built_once / "_build/claims.json").read_text())
     assert [row["id"] for row in ledger["rows"]] == ["P5", "F1"]
     assert ledger["score"]["holds"] == 1
