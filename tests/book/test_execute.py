@@ -1,13 +1,16 @@
 """Jobs in processes of their own: more jobs than workers, and a worker that is lost."""
 
+import json
 import os
 import signal
 import time
+from pathlib import Path
 
 import psutil
+import pytest
 from nbformat import v4
 
-from lrnn.book.execute import Finished, Job, Started, execute_all
+from lrnn.book.execute import Finished, Job, Started, execute_all, write_json
 from lrnn.book.progress import Progress
 
 
@@ -34,6 +37,16 @@ def test_more_jobs_than_workers_all_end_and_a_lost_worker_is_named(tmp_path):
         "job2": "",
         "lost": "its process ended with exit code -9",
     }
+
+
+def test_json_is_the_old_or_the_new_file(tmp_path, monkeypatch):
+    path = tmp_path / "folder" / "results.json"
+    write_json(path, {"value": 1})
+    with pytest.raises(ValueError, match="JSON"):
+        write_json(path, {"value": float("nan")})
+    monkeypatch.setattr(Path, "replace", lambda self, target: None)  # killed before the last step
+    write_json(path, {"value": 2})
+    assert json.loads(path.read_text()) == {"value": 1}
 
 
 def test_progress_shows_cell_and_age(tmp_path):

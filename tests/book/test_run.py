@@ -1,6 +1,7 @@
 """Parameterised runs of a small book's chapter, by the real commands."""
 
 import json
+import subprocess
 import time
 
 import nbformat
@@ -16,9 +17,14 @@ def results(folder):
     return json.loads((folder / "results.json").read_text())
 
 
+GIT = ["git", "-c", "user.name=me", "-c", "user.email=me@example.org"]
+
+
 @pytest.fixture
 def one_run(fresh):
-    """The small book and the folder of a run with scale 2."""
+    """The small book, under version control, and the folder of a run with scale 2."""
+    for words in (["init", "-q"], ["add", "."], ["commit", "-q", "-m", "book"]):
+        subprocess.run([*GIT, *words], cwd=fresh, check=True)
     done = run(fresh, "01", "-p", "scale", "2", "-p", "seed", "7")
     assert done.returncode == 0, done.stderr
     [folder] = (fresh / "runs/01_first").iterdir()
@@ -26,13 +32,15 @@ def one_run(fresh):
 
 
 def test_a_run_leaves_notebook_figures_and_results(one_run):
-    _, folder, done = one_run
+    root, folder, done = one_run
     found = results(folder)
     assert found["parameters"] == {"seed": 7, "scale": 2.0, "phi": "tanh", "data": ""}
     assert found["values"] == {"answer": 84.0, "length": 0}
     assert found["seed"] == 7
     assert not found["published"]
     assert found["versions"]["python"].startswith("3.")
+    head = subprocess.run([*GIT, "rev-parse", "HEAD"], cwd=root, capture_output=True, text=True)
+    assert found["commit"].removesuffix("-dirty") == head.stdout.strip()
     assert found["claims"][0]["verdict"] == "does not hold"
     assert (folder / "figures/fig-line.svg").exists() or (folder / "figures/fig-line.png").exists()
     text = json.dumps(nbformat.read(folder / "executed.ipynb", 4))
