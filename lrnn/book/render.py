@@ -126,7 +126,13 @@ def _stage(book: Book, notebook: Path, stage: Path) -> None:
     config["html"] = config.get("html", {}) | dict.fromkeys(REPOSITORY_BUTTONS, False)
     (stage / "_config.yml").write_text(yaml.safe_dump(config), encoding="utf-8")
     computing = {chapter.docname for chapter in book.chapters}
-    pages = [name for name in book.docnames[1:] if name not in computing]
+    pages = [
+        name
+        for name in book.docnames[1:]
+        if name not in computing
+        # The ledger is that of the published runs.
+        and "{claims-" not in (book.root / f"{name}.md").read_text(encoding="utf-8")
+    ]
     contents: dict = {"format": "jb-book", "root": notebook.stem}
     if pages:
         contents["chapters"] = [{"file": page} for page in pages]
