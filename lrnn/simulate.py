@@ -155,8 +155,8 @@ class _Reduced:
         second = np.zeros((1, width)) if second is None else second
         self.second = _trials(name, second, width, n_trials)
         # One product with all that feeds phi, the bias times 1 included, into one buffer: beside
-        # it, what a step costs is phi itself.
-        self.sources = np.vstack([net.m.T, net.w_in.T, net.bias])
+        # it, what a step costs is phi itself. (Stacked transposes come in the slow order.)
+        self.sources = np.ascontiguousarray(np.vstack([net.m.T, net.w_in.T, net.bias]))
         self.fed = np.ones((n_trials, len(self.sources)))
         self.argument = np.empty((n_trials, net.n_neurons))
         self.pull = np.empty((n_trials, net.rank + width))
