@@ -1,0 +1,49 @@
+"""What small errors of its weights do to a network: a synapse is not known to sixteen digits.
+
+Weight noise of level d multiplies every entry of m, n, w_in and bias by 1 + d xi, with independent
+standard normal xi.
+"""
+
+from dataclasses import replace
+
+import numpy as np
+
+from lrnn._check import not_negative
+from lrnn.network import drive
+
+
+def perturbed(net, level, *, rng):
+    """The network with weight noise; its readout stays.
+
+    level : float, >= 0, relative size of the noise
+    rng : numpy Generator
+    Returns : LowRankRNN
+    Raises : ValueError if level is not a number of at least 0
+    """
+    level = not_negative("level", level)
+    noisy = {
+        name: array * (1 + level * rng.standard_normal(array.shape))
+        for name in ("m", "n", "w_in", "bias")
+        for array in (getattr(net, name),)
+    }
+    return replace(net, **noisy)
+
+
+def noise_gain(net, kappa, v=None):
+    """Error of the flow per level of weight noise, to first order and exactly so for small levels.
+
+    A level d moves tau dkappa/dt by a random vector of root mean squared length d * gain over the
+    points: gain^2 = sum_i |n_i|^2 <phi_i^2 + phi'_i^2 (sum_k m_ik^2 kappa_k^2 + sum_d w_id^2 v_d^2
+    + bias_i^2)>. So a fit of error e on paper is one of about sqrt(e^2 + d^2 gain^2) in a network
+    whose weights are known to d.
+
+    kappa : (P, R), the points; v : (P, D), None only without input channels
+    Returns : float, latent units
+    Raises : ValueError if a shape disagrees
+    """
+    inside = drive(net, kappa, v)
+    moved = np.square(kappa) @ np.square(net.m).T + np.square(net.bias)
+    if net.n_inputs:
+        moved = moved + np.square(v) @ np.square(net.w_in).T
+    variance = net.phi.function(inside) ** 2 + net.phi.derivative(inside) ** 2 * moved
+    return float(np.sqrt(np.mean(variance @ np.sum(net.n**2, axis=1))))

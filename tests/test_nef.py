@@ -1,0 +1,310 @@
+"""The embedding against other solvers, closed forms, invariances, and networks that it built."""
+
+import numpy as np
+import pytest
+from sklearn.linear_model import Ridge, RidgeCV
+
+from lrnn import nef, targets
+from lrnn.basis import Basis, evaluate, gaussian_basis, tuned_basis
+from lrnn.fixed_points import fixed_points
+from lrnn.network import latent_velocity
+from lrnn.nonlinearity import Nonlinearity
+from lrnn.simulate import solve_latent
+
+PHIS = ["tanh", "relu", "erf", "sigmoid", Nonlinearity("gauss", lambda x: np.exp(-(x**2)), None)]
+
+
+def problem(seed, *, P=300, N=40, R=2, weights=False):
+    """A well-conditioned random regression: design, target, weights or None."""
+    rng = np.random.default_rng(seed)
+    design, target = rng.normal(size=(P, N)), rng.normal(size=(P, R))
+    return design, target, rng.uniform(0, 3, size=P) if weights else None
+
+
+def objective(design, target, n, ridge, weights):
+    """The definition, written out."""
+    P = len(design)
+    w = np.ones(P) if weights is None else weights / weights.mean()
+    mean = (w[:, None] * target).mean(axis=0)
+    variance = (w[:, None] * (target - mean) ** 2).mean(axis=0).sum()
+    error = (w[:, None] * (design @ n - target) ** 2).mean(axis=0).sum()
+    return error + ridge * variance * np.sum(n**2), variance
+
+
+@pytest.mark.parametrize("weights", [False, True])
+@pytest.mark.parametrize("ridge", [0.0, 1e-13, 1e-3, 10.0])
+def test_the_solution_minimises_the_objective(ridge, weights):
+    design, target, w = problem(0, weights=weights)
+    n = nef.ridge_solve(design, target, ridge=ridge, weights=w).n
+    least, _ = objective(design, target, n, ridge, w)
+    rng = np.random.default_rng(1)
+    for size in (1e-1, 1e-3):
+        for _ in range(10):
+            moved = n + size * rng.normal(size=n.shape)
+            assert objective(design, target, moved, ridge, w)[0] > least
+
+
+@pytest.mark.parametrize("weights", [False, True])
+@pytest.mark.parametrize("ridge", [1e-10, 1e-4, 1.0])
+def test_ridge_is_that_of_scikit_learn_in_other_units(ridge, weights):
+    design, target, w = problem(2, weights=weights)
+    _, variance = objective(design, target, np.zeros((40, 2)), 0, w)
+    P = len(design)
+    w_sum = None if w is None else w / w.mean()
+    theirs = Ridge(P * ridge * variance, fit_intercept=False, solver="svd")
+    theirs.fit(design, target, sample_weight=w_sum)
+    n = nef.ridge_solve(design, target, ridge=ridge, weights=w).n
+    # Condition numbers below 10: both are exact to rounding.
+    np.testing.assert_allclose(n, theirs.coef_.T, rtol=1e-10)
+
+
+def test_the_gram_matrix_and_stacked_rows_give_the_same(monkeypatch):
+    """An ill-conditioned design at the ridge where the bound is just met."""
+    rng = np.random.default_rng(3)
+    kappa = rng.uniform(-2, 2, size=(500, 1))
+    design = evaluate(gaussian_basis(60, 1, rng=rng), kappa)
+    target = kappa**3
+    ridge = 1.1 * np.vdot(design, design) / nef.GRAM_LIMIT / len(target) / target.var()
+    gram = nef.ridge_solve(design, target, ridge=ridge)
+    monkeypatch.setattr(nef, "GRAM_LIMIT", 0.0)
+    rows = nef.ridge_solve(design, target, ridge=ridge)
+    assert gram.rank == rows.rank == 60
+    # 1e8 squared condition times the unit of rounding, 1e-16, with a factor of ten for constants.
+    np.testing.assert_allclose(gram.n, rows.n, atol=1e-7 * np.abs(rows.n).max())
+    scale = np.abs(target).max()
+    np.testing.assert_allclose(design @ gram.n, design @ rows.n, atol=1e-9 * scale)
+    # One is estimated from a matrix, the other from its square: a factor sqrt(N) each.
+    assert rows.condition / 60 < gram.condition < rows.condition * 60
+
+
+def test_condition_is_that_of_the_stacked_rows():
+    design, target, _ = problem(4, P=50, N=10)
+    solved = nef.ridge_solve(design, target)
+    assert solved.condition == pytest.approx(np.linalg.cond(design), rel=1e-10)
+    tiny = 1e-12
+    stacked = np.vstack([design, np.sqrt(50 * tiny * target.var(axis=0).sum()) * np.eye(10)])
+    # With a ridge it is estimated, from below, in the 1-norm of the triangular factor.
+    triangle = np.linalg.qr(stacked, mode="r")
+    exact = np.linalg.cond(triangle, p=1)
+    assert exact / 3 < nef.ridge_solve(design, target, ridge=tiny).condition <= exact * (1 + 1e-9)
+
+
+@pytest.mark.parametrize("weights", [False, True])
+def test_the_path_is_the_solver_at_every_ridge(weights):
+    design, target, w = problem(5, weights=weights)
+    ridges = np.logspace(-6, 2, 9)
+    path = nef.ridge_path(design, target, ridges=ridges, weights=w)
+    unit = np.ones(len(design)) if w is None else w / w.mean()
+    for k, ridge in enumerate(ridges):
+        n = nef.ridge_solve(design, target, ridge=ridge, weights=w).n
+        mse = np.sum(unit[:, None] * (design @ n - target) ** 2) / len(design)
+        assert path.mse[k] == pytest.approx(mse, rel=1e-9)
+        assert path.weight_norm[k] == pytest.approx(np.linalg.norm(n), rel=1e-9)
+
+
+def test_the_gcv_choice_is_that_of_scikit_learn():
+    """RidgeCV's efficient leave-one-out differs from GCV by the spread of leverages only."""
+    rng = np.random.default_rng(6)
+    design = rng.normal(size=(400, 30))
+    target = design @ rng.normal(size=(30, 1)) + 8 * rng.normal(size=(400, 1))
+    ridges = np.logspace(-5, 2, 29)
+    path = nef.ridge_path(design, target, ridges=ridges)
+    alphas = ridges * len(target) * target.var()
+    theirs = RidgeCV(alphas, fit_intercept=False).fit(design, target[:, 0]).alpha_
+    chosen = int(np.argmin(abs(alphas - theirs)))
+    assert abs(chosen - int(np.argmin(path.gcv))) <= 1  # one step of the grid
+    assert not path.at_edge
+    freedom = [
+        np.trace(design @ np.linalg.solve(design.T @ design + a * np.eye(30), design.T))
+        for a in alphas
+    ]
+    np.testing.assert_allclose(path.freedom, freedom, rtol=1e-9)
+
+
+def test_gcv_chooses_near_the_best_ridge_for_noisy_targets():
+    """Over ten draws, the error on the noiseless target is within twice the best of the path."""
+    target = targets.cubic()
+    kappa, ratio = targets.grid(target, 200), []
+    for seed in range(10):
+        rng = np.random.default_rng(seed)
+        basis = gaussian_basis(60, 1, rng=rng)
+        noisy = target.rhs(kappa) + 0.3 * rng.normal(size=kappa.shape)
+        design, wanted = nef.regression(noisy, basis, kappa)
+        path = nef.ridge_path(design, wanted)
+        errors = {}
+        for ridge in path.ridge[::4]:
+            n = nef.ridge_solve(design, wanted, ridge=ridge).n
+            errors[ridge] = np.mean((design @ n - kappa - target.rhs(kappa)) ** 2)
+        n = nef.ridge_solve(design, wanted, ridge=path.best).n
+        chosen = np.mean((design @ n - kappa - target.rhs(kappa)) ** 2)
+        ratio.append(chosen / min(errors.values()))
+    assert np.median(ratio) < 2
+
+
+@pytest.mark.parametrize("phi", PHIS, ids=lambda phi: phi if isinstance(phi, str) else phi.name)
+def test_the_networks_flow_is_the_fit(phi):
+    target = targets.cubic((-1.2, 0.2, 1.2))
+    kappa = targets.grid(target, 101)
+    basis = gaussian_basis(30, 1, phi=phi, rng=np.random.default_rng(7))
+    fit = nef.embed_ode(target.rhs, basis, kappa, tau=0.05, ridge=1e-8)
+    error = 0.05 * (latent_velocity(fit.network, kappa) - target.rhs(kappa))
+    rms = np.sqrt(np.mean(error**2, axis=0))
+    np.testing.assert_allclose(fit.report.error.rmse, rms, rtol=1e-9)
+    again = nef.flow_error(fit.network, target.rhs(kappa), kappa)
+    assert again.nmse == pytest.approx(fit.report.error.nmse, rel=1e-9)
+    assert again.nmse == pytest.approx(np.mean(error**2) / np.var(0.05 * target.rhs(kappa)))
+    worst = np.argmax(np.abs(error[:, 0]))
+    assert again.worst_error == pytest.approx(abs(error[worst, 0]))
+    np.testing.assert_array_equal(again.worst, kappa[worst])
+    assert fit.report.weight_norm == pytest.approx(np.linalg.norm(fit.network.n))
+
+
+def test_a_network_is_found_again_from_its_own_flow():
+    """Any dimension: the flow of a random network lies in the basis of that network."""
+    for R in (1, 2, 4):
+        rng = np.random.default_rng(R)
+        basis = gaussian_basis(12, R, rng=rng)
+        n = rng.normal(size=(12, R))
+        flow = lambda k, basis=basis, n=n: (evaluate(basis, k) @ n - k) / 0.3  # noqa: E731
+        kappa = rng.normal(size=(400, R))
+        fit = nef.embed_ode(flow, basis, kappa, tau=0.3)
+        # The condition number of such designs is below 1e6, of 1e16 that doubles resolve.
+        np.testing.assert_allclose(fit.network.n, n, atol=1e-9 * np.abs(n).max() * 1e2)
+
+
+def test_without_offsets_only_the_odd_part_is_captured():
+    target = targets.cubic((-1.2, 0.2, 1.2))
+    kappa = targets.grid(target, 201)
+    even = (target.rhs(kappa) + target.rhs(-kappa)) / 2
+    basis = gaussian_basis(100, 1, bias_std=0, rng=np.random.default_rng(8))
+    fit = nef.embed_ode(target.rhs, basis, kappa)
+    # On a symmetric grid the even part is orthogonal to every odd function.
+    assert fit.report.error.rmse[0] == pytest.approx(np.sqrt(np.mean(even**2)), rel=1e-6)
+
+
+def test_weights_and_repeated_points_are_the_same():
+    target = targets.hopf()
+    rng = np.random.default_rng(9)
+    kappa = rng.uniform(-1.5, 1.5, size=(80, 2))
+    times = rng.integers(1, 4, size=80)
+    basis = gaussian_basis(20, 2, rng=rng)
+    weighted = nef.embed_ode(target.rhs, basis, kappa, ridge=1e-3, weights=times)
+    repeated = nef.embed_ode(target.rhs, basis, np.repeat(kappa, times, axis=0), ridge=1e-3)
+    np.testing.assert_allclose(weighted.network.n, repeated.network.n, rtol=1e-8)
+    assert weighted.report.error.nmse == pytest.approx(repeated.report.error.nmse)
+    np.testing.assert_allclose(weighted.report.error.rmse, repeated.report.error.rmse)
+
+
+def test_time_constant_changes_the_clock_of_the_fit_only():
+    """The field of a network with half the tau is fitted as well if the target is twice as fast."""
+    target = targets.hopf()
+    basis = gaussian_basis(50, 2, rng=np.random.default_rng(10))
+    kappa = targets.grid(target, 15)
+    slow = nef.embed_ode(target.rhs, basis, kappa, tau=0.2, ridge=1e-6)
+    fast = nef.embed_ode(lambda k: 2 * target.rhs(k), basis, kappa, tau=0.1, ridge=1e-6)
+    np.testing.assert_allclose(slow.network.n, fast.network.n, rtol=1e-9)
+
+
+@pytest.mark.parametrize("form", ["current", "rate"])
+def test_a_driven_system_runs_as_an_ordinary_network(form):
+    """dz/dt = z - z^3 + v with v a coordinate of the fit, then driven by a signal."""
+    tau = 0.5
+    rng = np.random.default_rng(11)
+    basis = gaussian_basis(200, 1, input_std=(1.0,), rng=rng)
+    kappa, v = rng.uniform(-2, 2, size=(2000, 1)), rng.uniform(-1, 1, size=(2000, 1))
+    rhs = lambda z, v: z - z**3 + v  # noqa: E731
+    fit = nef.embed_ode(rhs, basis, kappa, v=v, tau=tau, ridge=1e-9, form=form)
+    t = np.linspace(0, 12, 121)
+    run = solve_latent(fit.network, [[0.5]], lambda s: np.array([np.sin(0.7 * s)]), t)
+    step = np.gradient(run.kappa[0, :, 0], t)
+    wanted = rhs(run.kappa[0, :, 0], run.v[0, :, 0])
+    # Central differences at intervals of 0.1 are good to a few hundredths; the ends to less.
+    np.testing.assert_allclose(step[2:-2], wanted[2:-2], atol=0.03)
+    assert run.kappa.max() > 1  # the drive takes it from one well
+    assert run.kappa.min() < -1  # to the other
+
+
+def test_input_along_m_needs_no_fit():
+    """w_in = m c moves z by c v exactly: fitted for v = 0, right for every v."""
+    rng = np.random.default_rng(12)
+    plain = gaussian_basis(100, 1, rng=rng)
+    target = targets.cubic()
+    kappa = targets.grid(target, 201)
+    fit = nef.embed_ode(target.rhs, plain, kappa, ridge=1e-10)
+    along = Basis(plain.m, plain.bias, w_in=plain.m * 1.0)
+    shifted = nef.embed_ode(
+        lambda z, v: target.rhs(z + v) + v, along, kappa - 0.3, v=np.full_like(kappa, 0.3),
+        ridge=1e-10,
+    )  # fmt: skip
+    # kappa + v = kappa_old, so design, target and with them the weights are the same.
+    np.testing.assert_allclose(shifted.network.n, fit.network.n, rtol=1e-6)
+
+
+def test_fixed_points_of_the_network_are_those_of_the_target():
+    target = targets.cubic((-1.2, 0.2, 1.2))
+    basis = tuned_basis(80, target.domain, m_std=1.5, rng=np.random.default_rng(13))
+    net = nef.embed_ode(target.rhs, basis, targets.grid(target, 201), ridge=1e-8).network
+    found = fixed_points(net, np.linspace(-2, 2, 41)[:, None])
+    np.testing.assert_allclose(found.kappa, target.fixed_points, atol=5e-3)  # rms error / slope
+    assert found.stable.tolist() == [True, False, True]
+
+
+def test_fits_are_repeatable_to_the_bit():
+    target = targets.hopf()
+    basis = gaussian_basis(60, 2, rng=np.random.default_rng(14))
+    first, second = (nef.embed_ode(target.rhs, basis, targets.grid(target, 20)) for _ in range(2))
+    np.testing.assert_array_equal(first.network.n, second.network.n)
+
+
+def test_warnings_say_when_the_points_do_not_decide():
+    target = targets.cubic()
+    few = targets.grid(target, 10)
+    basis = gaussian_basis(30, 1, rng=np.random.default_rng(15))
+    assert "10 points for 30 neurons" in nef.embed_ode(target.rhs, basis, few).report.warnings[0]
+    assert nef.embed_ode(target.rhs, basis, few, ridge=1e-6).report.warnings == ()
+    many = nef.embed_ode(target.rhs, gaussian_basis(100, 1, rng=np.random.default_rng(0)),
+                         targets.grid(target, 200)).report  # fmt: skip
+    assert many.rank < 100
+    assert f"only {many.rank} of 100 neurons" in many.warnings[0]
+
+
+def test_a_ridge_below_rounding_is_said_to_be_one():
+    target = targets.cubic()
+    kappa = targets.grid(target, 200)
+    basis = gaussian_basis(100, 1, rng=np.random.default_rng(0))
+    tiny = nef.embed_ode(target.rhs, basis, kappa, ridge=1e-40).report
+    assert "ridge of 1e-40 is too small" in tiny.warnings[0]
+    assert nef.embed_ode(target.rhs, basis, kappa, ridge=1e-20).report.warnings == ()
+
+
+KAPPA, UNIT = np.linspace(-1, 1, 9)[:, None], Basis(np.ones((2, 1)))
+
+
+@pytest.mark.parametrize(
+    ("call", "message"),
+    [
+        (lambda: nef.embed_ode(lambda k: k[:, 0], UNIT, KAPPA), r"rhs must return shape \(9, 1\)"),
+        (
+            lambda: nef.embed_ode(lambda k: np.where(k > 0.4, np.nan, k), UNIT, KAPPA),
+            r"rhs must be finite, got \[nan\] at point 6, kappa = \[0.5\] \(3 of 9 points\)",
+        ),
+        (lambda: nef.embed_ode(lambda k: k / 0, UNIT, KAPPA + 2), "rhs must be finite, got .inf."),
+        (lambda: nef.embed_ode(np.sin, UNIT, np.ones((9, 2))), "kappa must have shape"),
+        (lambda: nef.embed_ode(np.sin, UNIT, KAPPA, ridge=-1), "ridge must be at least 0, got -1"),
+        (lambda: nef.embed_ode(np.sin, UNIT, KAPPA, tau=0), "tau must be greater than 0, got 0"),
+        (
+            lambda: nef.embed_ode(np.sin, UNIT, KAPPA, weights=-np.ones(9)),
+            "weights must be at least 0",
+        ),
+        (lambda: nef.embed_ode(np.sin, UNIT, KAPPA, weights=np.ones(3)), "weights must have shape"),
+        (lambda: nef.embed_ode(np.sin, UNIT, KAPPA[:0]), "at least, got"),
+        (lambda: nef.embed_samples(np.ones((9, 2)), UNIT, KAPPA), "velocity must have shape"),
+        (
+            lambda: nef.ridge_path(KAPPA, KAPPA, ridges=[1.0, 0.1]),
+            "ridges must be positive and increasing",
+        ),
+    ],
+)
+def test_bad_input_is_named(call, message):
+    with np.errstate(divide="ignore"), pytest.raises(ValueError, match=message):
+        call()
