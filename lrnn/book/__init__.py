@@ -1,11 +1,12 @@
-"""What a chapter calls: check its parameters, glue numbers into its prose, record claims.
+"""What a chapter calls: check parameters, glue numbers into prose, record claims, show frames.
 
 The machinery that executes and builds chapters lives in the modules beside this one and is not
 imported here, so that an executed notebook re-runs anywhere `lrnn` is installed, without
 papermill, jupytext or Sphinx.
 """
 
+from lrnn.book.frames import frames
 from lrnn.book.parameters import check_parameters
 from lrnn.book.records import claim, glue
 
-__all__ = ["check_parameters", "claim", "glue"]
+__all__ = ["check_parameters", "claim", "frames", "glue"]

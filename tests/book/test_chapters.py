@@ -1,5 +1,6 @@
 """The chapters of the book: what each must have, and their quick preset run for real."""
 
+import ast
 import re
 from collections import Counter
 from pathlib import Path
@@ -15,9 +16,32 @@ EACH = pytest.mark.parametrize("chapter", CHAPTERS, ids=lambda chapter: chapter.
 
 
 def figures(chapter):
-    """The `mystnb` metadata of the cells that make figures."""
+    """The `mystnb` metadata of the cells that make figures, and what `frames` is told instead."""
     made = [cell.metadata.get("mystnb", {}) for cell in chapter.notebook.cells]
-    return [metadata for metadata in made if "figure" in metadata]
+    return [metadata for metadata in made if "figure" in metadata] + in_frames(chapter.code)
+
+
+def in_frames(code):
+    """Name, caption and alternative text of each call of `frames`, laid out as in metadata."""
+    calls = [
+        {keyword.arg: words(keyword.value) for keyword in node.keywords}
+        for cell in code
+        for node in ast.walk(ast.parse(cell))
+        if isinstance(node, ast.Call) and getattr(node.func, "id", "") == "frames"
+    ]
+    return [
+        {
+            "figure": {"name": call["name"], "caption": call["caption"]},
+            "image": {"alt": call["alt"]},
+        }
+        for call in calls
+    ]
+
+
+def words(expression):
+    """The words that stand in a string or an f-string."""
+    parts = [node.value for node in ast.walk(expression) if isinstance(node, ast.Constant)]
+    return "".join(part for part in parts if isinstance(part, str))
 
 
 @EACH
@@ -26,6 +50,12 @@ def test_parameters_and_presets_are_well_formed(chapter):
     assert {"quick", "deep"} <= set(chapter.presets)
     for preset in chapter.presets:
         assert chapter.changed(chapter.values({}, preset))
+
+
+def test_figures_in_frames_are_seen():
+    cell = """frames(all_of(them), name="fig-a", caption=f"{n} of " "us", alt="we", label="n")"""
+    told = {"figure": {"name": "fig-a", "caption": " of us"}, "image": {"alt": "we"}}
+    assert in_frames(["x = 1", cell]) == [told]
 
 
 @EACH
