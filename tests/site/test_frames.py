@@ -16,7 +16,7 @@ from test_reading import CHAPTERS, CONTRAST, DARK, LEGIBLE, LIGHT, turn
 from lrnn.book import frames
 
 ROOT = Path(__file__).parents[2]
-MARK = 'class="frames" id="'
+MARK = '<figure class="frames" id="'
 HEAVY = 5_000_000  # bytes of a page with its images
 TARGET = 40  # CSS pixels under a finger
 ALONE = "alone"
