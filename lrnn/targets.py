@@ -4,6 +4,7 @@ from collections.abc import Callable
 from typing import NamedTuple
 
 import numpy as np
+from scipy.special import cosdg, sindg
 
 from lrnn._check import finite_array, positive
 
@@ -44,25 +45,71 @@ def grid(target, n_points):
     return np.stack(np.meshgrid(*axes, indexing="ij"), axis=-1).reshape(-1, target.dimension)
 
 
-def cubic(roots=(-1.0, 0.0, 1.0), *, gain=1.0):
-    """dz/dt = -gain (z - a)(z - b)(z - c): bistable, with a < b < c, of which b is unstable.
+def polynomial(roots, *, gain=1.0, margin=None):
+    """dz/dt = -gain (z - root_1) ... (z - root_K): in one dimension, with these fixed points.
 
-    The paper's Fig. 1 has a cubic with an even part, such as roots (-1.2, 0.2, 1.2); the default,
-    z - z^3, is odd.
+    The largest root is stable, and stability alternates downwards. With an even number of roots
+    the smallest is unstable, and below it the system escapes to minus infinity in finite time.
+
+    roots : (K,), increasing, K >= 2, latent units
+    gain : float, > 0
+    margin : float, > 0, how far the domain reaches beyond the outer roots, latent units; without
+        it half their distance
+    Raises : ValueError if roots are fewer than two or do not increase, gain <= 0 or margin <= 0
     """
-    roots = finite_array("roots", roots, (3,))
-    if (np.diff(roots) <= 0).any():
-        raise ValueError(f"roots must increase, got {roots.tolist()}")
+    roots = finite_array("roots", roots, ("K",))
+    if len(roots) < 2 or (np.diff(roots) <= 0).any():
+        raise ValueError(f"roots must increase and be at least two, got {roots.tolist()}")
     coefficients = -positive("gain", gain) * np.poly(roots)
     slope = np.polyder(coefficients)
-    margin = 0.5 * (roots[-1] - roots[0])
+    margin = 0.5 * np.ptp(roots) if margin is None else positive("margin", margin)
     return Target(
-        "cubic",
+        "polynomial",
         lambda z: np.polyval(coefficients, z),
         lambda z: np.polyval(slope, z)[..., None],
         np.array([[roots[0] - margin, roots[-1] + margin]]),
         roots[:, None],
-        "the paper, Fig. 1 (form; its coefficients are not printed)",
+        "its roots",
+    )
+
+
+def cubic(roots=(-1.0, 0.0, 1.0), *, gain=1.0):
+    """dz/dt = -gain (z - a)(z - b)(z - c): bistable, with a < b < c, of which b is unstable.
+
+    The paper's Fig. 1 has a cubic with an even part, such as roots (-1.2, 0.2, 1.2); the default,
+    z - z^3, is odd. This is `polynomial` with three roots.
+    """
+    return polynomial(finite_array("roots", roots, (3,)), gain=gain)._replace(
+        name="cubic", source="the paper, Fig. 1 (form; its coefficients are not printed)"
+    )
+
+
+def sine(half_width=2):
+    """dz/dt = sin(pi z): fixed points at the integers, of which the odd ones are stable.
+
+    half_width : int, >= 1; the domain is [-half_width, half_width], fixed points at both ends
+    Raises : ValueError if half_width is not a positive integer
+    """
+    if not positive("half_width", half_width).is_integer():
+        raise ValueError(f"half_width must be an integer, got {half_width!r}")
+
+    def flow(z0, t):
+        # tan(pi z/2) grows as exp(pi t); decay in the denominator cannot overflow.
+        z0 = np.asarray(z0, dtype=float)[..., None, :]
+        unstable = 2 * np.rint(z0 / 2)
+        half = np.pi / 2 * (z0 - unstable)
+        decay = np.exp(-np.pi * np.asarray(t))[:, None]
+        return unstable + 2 / np.pi * np.arctan2(np.sin(half), np.cos(half) * decay)
+
+    # In degrees, because sin(180) is then zero and sin(pi) is not.
+    return Target(
+        "sine",
+        lambda z: sindg(180.0 * np.asarray(z)),
+        lambda z: np.pi * cosdg(180.0 * np.asarray(z))[..., None],
+        np.array([[-half_width, half_width]], dtype=float),
+        np.arange(-half_width, half_width + 1.0)[:, None],
+        "a field with many wells",
+        flow=flow,
     )
 
 

@@ -8,8 +8,11 @@ from lrnn import targets
 
 SHIFT = {"offset": [0.3, -0.7], "scale": 2.0}
 TARGETS = {
+    "quadratic polynomial": targets.polynomial((-1.0, 1.0)),
+    "tristable": targets.polynomial((-1.5, -0.8, 0.0, 0.8, 1.5), margin=0.3),
     "cubic": targets.cubic(),
     "cubic with an even part": targets.cubic((-1.2, 0.2, 1.2), gain=2.0),
+    "sine": targets.sine(3),
     "inverted quadratic": targets.inverted_quadratic(),
     "hopf": targets.hopf(omega=2.0),
     "radial cycle": targets.radial_cycle(),
@@ -93,7 +96,9 @@ def test_period_closes_the_cycle_and_half_of_it_does_not(make):
     np.testing.assert_allclose(half, -on_cycle, atol=1e-12)
 
 
-@pytest.mark.parametrize("name", ["cubic", "hopf", "radial cycle", "ring", "van der pol"])
+@pytest.mark.parametrize(
+    "name", ["tristable", "cubic", "sine", "hopf", "radial cycle", "ring", "van der pol"]
+)
 def test_systems_called_odd_are_odd(name):
     z = sample(TARGETS[name], np.random.default_rng(5), (50,))
     np.testing.assert_allclose(TARGETS[name].rhs(-z), -TARGETS[name].rhs(z), atol=1e-12)
@@ -103,6 +108,48 @@ def test_stability_of_the_bistable_systems():
     cubic, quadratic = TARGETS["cubic with an even part"], targets.inverted_quadratic(3.0, rate=0.5)
     assert (np.sign(cubic.jacobian(cubic.fixed_points)).ravel() == [-1, 1, -1]).all()
     np.testing.assert_allclose(quadratic.jacobian(quadratic.fixed_points).ravel(), [0.5, -0.5])
+
+
+def test_polynomials_are_the_products_written_out():
+    z = np.linspace(-2.0, 2.0, 41)[:, None]
+    # Round-off in numbers of order 10.
+    same = {"rtol": 0, "atol": 1e-13}
+    np.testing.assert_allclose(TARGETS["quadratic polynomial"].rhs(z), 1 - z**2, **same)
+    by_hand = -z * (z**2 - 0.8**2) * (z**2 - 1.5**2)
+    np.testing.assert_allclose(TARGETS["tristable"].rhs(z), by_hand, **same)
+    np.testing.assert_allclose(targets.cubic(gain=3.0).rhs(z), 3 * (z - z**3), **same)
+
+
+def test_domain_of_a_polynomial_reaches_margin_beyond_its_roots():
+    np.testing.assert_allclose(TARGETS["tristable"].domain, [[-1.8, 1.8]])
+    np.testing.assert_array_equal(targets.polynomial((-1.0, 3.0)).domain, [[-3.0, 5.0]])
+    np.testing.assert_array_equal(targets.cubic().domain, [[-2.0, 2.0]])
+
+
+def test_stability_of_a_polynomial_alternates_from_its_largest_root():
+    tristable, pair = TARGETS["tristable"], TARGETS["quadratic polynomial"]
+    slopes = tristable.jacobian(tristable.fixed_points).ravel()
+    assert (np.sign(slopes) == [-1, 1, -1, 1, -1]).all()
+    np.testing.assert_array_equal(pair.jacobian(pair.fixed_points).ravel(), [2, -2])
+
+
+def test_sine_rests_at_the_integers_exactly():
+    target = targets.sine(2)
+    np.testing.assert_array_equal(target.domain, [[-2, 2]])
+    np.testing.assert_array_equal(target.fixed_points.ravel(), [-2, -1, 0, 1, 2])
+    np.testing.assert_array_equal(target.rhs(target.fixed_points), 0.0)
+    slopes = target.jacobian(target.fixed_points).ravel()
+    np.testing.assert_allclose(slopes, np.pi * np.array([1, -1, 1, -1, 1]), rtol=1e-15)
+    z = np.linspace(-2, 2, 33)[:, None]
+    np.testing.assert_allclose(target.rhs(z), np.sin(np.pi * z), atol=1e-15)  # round-off
+
+
+def test_flow_of_the_sine_keeps_fixed_points_and_ends_on_stable_ones():
+    target = targets.sine(2)
+    late = target.flow(target.fixed_points, np.array([0.0, 1.0, 1e4]))[:, :, 0]
+    np.testing.assert_allclose(late, np.repeat(target.fixed_points, 3, axis=1), atol=1e-15)
+    wells = target.flow(np.array([[-1.9], [0.1], [0.9], [1.999]]), np.array([1e4]))
+    np.testing.assert_allclose(wells.ravel(), [-1, 1, 1, 1], atol=1e-15)
 
 
 def test_inverted_quadratic_follows_the_paper_trajectory():
@@ -137,6 +184,13 @@ def test_grid_covers_the_domain():
     [
         (lambda: targets.cubic((1.0, 0.0, 2.0)), "roots must increase"),
         (lambda: targets.cubic((1.0, 2.0)), r"roots must have shape \(3,\), got \(2,\)"),
+        (lambda: targets.polynomial((0.0, 0.0)), r"roots must increase .* got \[0.0, 0.0\]"),
+        (lambda: targets.polynomial((1.0,)), r"at least two, got \[1.0\]"),
+        (lambda: targets.polynomial(((0, 1), (2, 3))), r"roots must have shape \(K,\)"),
+        (lambda: targets.polynomial((0, 1), gain=-1), "gain must be greater than 0, got -1"),
+        (lambda: targets.polynomial((0, 1), margin=0), "margin must be greater than 0, got 0"),
+        (lambda: targets.sine(0), "half_width must be greater than 0, got 0"),
+        (lambda: targets.sine(1.5), "half_width must be an integer, got 1.5"),
         (lambda: targets.cubic(gain=0.0), "gain must be greater than 0"),
         (lambda: targets.inverted_quadratic(-1.0), "edge must be greater than 0, got -1.0"),
         (lambda: targets.hopf(omega=np.nan), "omega must be finite"),
