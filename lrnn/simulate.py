@@ -114,7 +114,9 @@ def solve(net, state0, u, t, *, breaks=(), rtol=1e-8, atol=1e-10):
     Raises : ValueError if a shape disagrees; DivergenceError where no finite step goes on
     """
     state0, u, t = _adaptive_start(net, "state0", state0, net.n_neurons, u, t)
-    path = _solve(lambda time, x: velocity(net, x, u(time)), state0, t, breaks, rtol, atol)
+    path = integrate(
+        lambda time, x: velocity(net, x, u(time)), state0, t, breaks=breaks, rtol=rtol, atol=atol
+    )
     return Trajectory(t, path)
 
 
@@ -134,9 +136,48 @@ def solve_latent(
     def field(time, z):
         return reduced.velocity(z, u(time), np.exp(-(time - t[0]) / net.tau))
 
-    path = _solve(field, reduced.pack(kappa0), t, breaks, rtol, atol)
+    path = integrate(field, reduced.pack(kappa0), t, breaks=breaks, rtol=rtol, atol=atol)
     seen = np.stack([np.broadcast_to(u(time), (len(kappa0), net.n_inputs)) for time in t], axis=1)
     return reduced.unpack(t, path, seen, np.exp(-(t - t[0]) / net.tau))
+
+
+def integrate(field, y0, t, *, breaks=(), rtol=1e-8, atol=1e-10):
+    """Solve dy/dt = field(t, y) adaptively: what `solve` and `solve_latent` run on.
+
+    All trials take the same steps, and share the error allowed to one.
+
+    field : (time s, (B, D)) -> (B, D), state units per s
+    y0 : (B, D), the state at t[0]
+    t : (T + 1,), the times to report, s, increasing
+    breaks, rtol, atol : as for `solve`
+    Returns : (B, T + 1, D)
+    Raises : DivergenceError where no finite step goes on
+    """
+    shape = y0.shape
+    inner = sorted({float(b) for b in breaks if t[0] < b < t[-1]})
+    edges = [t[0], *inner, t[-1]]
+    path = np.empty((shape[0], len(t), shape[1]))
+    y, reached = y0.ravel(), t[0]
+    for start, stop in pairwise(edges):
+        before = np.nextafter(stop, start)  # an input that jumps at `stop` has not yet jumped
+
+        def flat(time, y, before=before):
+            nonlocal reached
+            reached = max(reached, time)
+            return field(min(time, before), y.reshape(shape)).ravel()
+
+        own = (t >= start) & (t <= stop)
+        wanted = np.union1d(t[own], [stop])
+        with np.errstate(over="ignore", invalid="ignore"):
+            solution = solve_ivp(
+                flat, (start, stop), y, method="DOP853", t_eval=wanted, rtol=rtol, atol=atol
+            )
+        if not solution.success or not np.isfinite(solution.y).all():
+            raise DivergenceError(reached, "no step of the adaptive method goes beyond it")
+        keep = np.isin(wanted, t[own])
+        path[:, own] = solution.y.T[keep].reshape(-1, *shape).swapaxes(0, 1)
+        y = solution.y[:, -1]
+    return path
 
 
 class _Reduced:
@@ -207,34 +248,6 @@ def _euler(field, y0, n_steps, dt):
             path[:, k + 1] = path[:, k] + dt * field(k, path[:, k])
             if not np.isfinite(path[:, k + 1]).all():
                 raise DivergenceError((k + 1) * dt, f"try a smaller dt than {dt:g} s")
-    return path
-
-
-def _solve(field, y0, t, breaks, rtol, atol):
-    shape = y0.shape
-    inner = sorted({float(b) for b in breaks if t[0] < b < t[-1]})
-    edges = [t[0], *inner, t[-1]]
-    path = np.empty((shape[0], len(t), shape[1]))
-    y, reached = y0.ravel(), t[0]
-    for start, stop in pairwise(edges):
-        before = np.nextafter(stop, start)  # an input that jumps at `stop` has not yet jumped
-
-        def flat(time, y, before=before):
-            nonlocal reached
-            reached = max(reached, time)
-            return field(min(time, before), y.reshape(shape)).ravel()
-
-        own = (t >= start) & (t <= stop)
-        wanted = np.union1d(t[own], [stop])
-        with np.errstate(over="ignore", invalid="ignore"):
-            solution = solve_ivp(
-                flat, (start, stop), y, method="DOP853", t_eval=wanted, rtol=rtol, atol=atol
-            )
-        if not solution.success or not np.isfinite(solution.y).all():
-            raise DivergenceError(reached, "no step of the adaptive method goes beyond it")
-        keep = np.isin(wanted, t[own])
-        path[:, own] = solution.y.T[keep].reshape(-1, *shape).swapaxes(0, 1)
-        y = solution.y[:, -1]
     return path
 
 
