@@ -384,7 +384,7 @@ def _select(atoms, task, K, score, leak):
                     row[part] -= (frame.q[:P, 0] @ block) ** 2
     available = np.ones(N, dtype=bool) if square is None else square > 0
     negligible = ROUND_OFF * np.linalg.norm(task.target)
-    support: list[int] = []
+    support = []
     while len(support) < K and np.linalg.norm(residual) > negligible:
         if left is not None:
             available &= (left > DEPENDENT * square).all(axis=0)
