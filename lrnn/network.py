@@ -192,7 +192,9 @@ def latent_jacobian(net, kappa, v=None):
     Raises : ValueError if a shape disagrees
     """
     slope = net.phi.derivative(drive(net, kappa, v))
-    feedback = (slope[..., None, :] * net.n.T) @ net.m
+    # One product for all points: R^2 numbers a neuron, n_r m_s.
+    loops = (net.n[:, :, None] * net.m[:, None, :]).reshape(net.n_neurons, -1)
+    feedback = (slope @ loops).reshape(*slope.shape[:-1], net.rank, net.rank)
     return (feedback - np.eye(net.rank)) / net.tau
 
 
