@@ -21,7 +21,7 @@ from lrnn.network import LowRankRNN, latent_velocity
 SCORES = ("correlation", "normalised", "residual")
 LEAKS = ("unit", "free")
 MEMORY = 2**29  # bytes of atoms that are kept; the others are computed again at every step
-BLOCK = 2**18  # values of an array of atoms that is computed at once, so that it stays in cache
+BLOCK = 2**17  # values of atoms that are computed at once, so that they stay in cache
 DEPENDENT = 1e-12  # squared sine of the angle below which an atom lies in the span of the chosen
 ROUND_OFF = 1e-13  # size of the residual, or of its cosine with an atom, that is rounding
 
@@ -240,7 +240,7 @@ def exhaustive(
             f"n_neurons = {K} of {N} atoms has {comb(N, K)} choices, more than {most_subsets}"
         )
     # All subsets share one QR factorisation: the columns of its triangle stand for the atoms.
-    atoms, target = stacked(_Atoms(dictionary, task.kappa).all(), task)
+    atoms, target = stacked(evaluate(dictionary, task.kappa), task)
     q, triangle = np.linalg.qr(atoms)
     subsets = np.array(list(combinations(range(N), K)))
     explained = np.concatenate(
@@ -271,40 +271,46 @@ def stacked(rates, task):
 
 
 class _Atoms:
-    """The columns of a dictionary's design matrix, in blocks, of which some are kept."""
+    """The columns of a dictionary's design matrix: as many as fit are kept, the others are not."""
 
-    def __init__(self, dictionary, kappa, memory=np.inf):
-        P, N = len(kappa), len(dictionary)
+    def __init__(self, dictionary, kappa, memory=MEMORY):
+        P, self._n_atoms = len(kappa), len(dictionary)
         # One product gives m kappa + bias.
         self._points = np.column_stack([kappa, np.ones(P)])
         self._weights = np.column_stack([dictionary.m, dictionary.bias]).T.copy()
         self._phi = dictionary.phi.function
-        size = max(1, BLOCK // P)
-        self._slices = [slice(start, min(start + size, N)) for start in range(0, N, size)]
-        self._n_kept = int(min(memory / (8 * P * size), len(self._slices)))
-        self._kept = []
+        self._width = max(1, BLOCK // P)
+        self._kept = np.empty((P, min(int(memory / (8 * P)), len(self))))
+        self._filled = False
 
     def __len__(self):
-        return self._weights.shape[1]
+        return self._n_atoms
 
     def __iter__(self):
-        """Yield each slice of the dictionary with its atoms, (P, n)."""
-        for index, part in enumerate(self._slices):
-            if index < len(self._kept):
-                block = self._kept[index]
-            else:
-                block = self.column(part)
-                if index < self._n_kept:
-                    self._kept.append(block)
-            yield part, block
+        """Yield slices of the dictionary with their atoms, (P, n): first those that are kept."""
+        n_kept = self._kept.shape[1]
+        if self._filled:
+            yield slice(0, n_kept), self._kept
+        else:
+            for part in self._parts(0, n_kept):
+                yield part, self.column(part, out=self._kept[:, part])
+            self._filled = n_kept > 0
+        for part in self._parts(n_kept, len(self)):
+            yield part, self.column(part)
 
-    def column(self, index):
-        """The atoms at an index or slice."""
-        return self._phi(self._points @ self._weights[:, index])
+    def _parts(self, start, stop):
+        for left in range(start, stop, self._width):
+            yield slice(left, min(left + self._width, stop))
 
-    def all(self):
-        """(P, N)."""
-        return self.column(slice(None))
+    def column(self, index, out=None):
+        """The atoms at an index or slice, written to `out` if given."""
+        argument = self._points @ self._weights[:, index]
+        if isinstance(self._phi, np.ufunc):  # needs no memory of its own, whose first use is slow
+            return self._phi(argument, out=argument if out is None else out)
+        rates = self._phi(argument)
+        if out is not None:
+            out[...] = rates
+        return rates
 
 
 class _Frame:

@@ -1,5 +1,6 @@
 """The pursuits against refitting every candidate, scikit-learn, enumeration and known numbers."""
 
+import tracemalloc
 from itertools import combinations
 
 import numpy as np
@@ -153,21 +154,19 @@ def test_atoms_computed_again_give_the_same_path(score, leak, ridge, monkeypatch
         np.testing.assert_allclose(again.objective, kept.objective, rtol=1e-10)
 
 
-def test_no_more_atoms_are_held_than_memory_allows(monkeypatch):
-    dictionary, rhs, kappa = case(1, n_atoms=1000)
-    held = []
-
-    def column(self, index):
-        block = original(self, index)
-        held.append(sum(kept.nbytes for kept in self._kept))
-        return block
-
-    original = module._Atoms.column
-    monkeypatch.setattr(module._Atoms, "column", column)
+def test_no_more_is_held_than_memory_allows(monkeypatch):
+    dictionary, rhs, kappa = case(1, n_atoms=20_000)
     monkeypatch.setattr(module, "BLOCK", 50 * len(kappa))
-    pursue(dictionary, rhs, kappa, 4, memory=100_000)
-    # A block is 24 kB, so that four fit.
-    assert 70_000 < max(held) <= 100_000
+    tracemalloc.start()
+    try:
+        for memory in (0, 2_000_000, 5_000_000):
+            tracemalloc.reset_peak()
+            pursue(dictionary, rhs, kappa, 4, memory=memory)
+            held = tracemalloc.get_traced_memory()[1] - memory
+            # The dictionary's numbers, a few more an atom, and a block; all atoms are 9.6 MB.
+            assert 0 < held < 20_000 * 8 * 15
+    finally:
+        tracemalloc.stop()
 
 
 @pytest.mark.parametrize("score", SCORES)
