@@ -3,6 +3,7 @@
 Everything is drawn when the cell runs. The page carries the frames and a few lines of plain
 JavaScript, so that the figure answers on the site, in JupyterLab and in the page of a run, without
 a kernel. Without JavaScript it is the frame that it begins with, and on paper the one that is seen.
+`lrnn.book.sphinx_ext` numbers it on the site, and `lrnn.book.run` writes its frames into files.
 """
 
 import base64
@@ -10,7 +11,7 @@ import html
 import io
 import re
 from collections.abc import Iterable
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
@@ -44,6 +45,49 @@ SCRIPT = """{
   controls.style.display = "flex";
   show(images.findIndex((image) => !image.hidden));
 }"""
+
+COMPONENT = re.compile(
+    r'<figure class="frames" id="([\w-]+)"[^>]*>(.*)'
+    r"<figcaption><p>([^<]*)</p></figcaption></figure>",
+    re.DOTALL,
+)
+IMAGE = re.compile(r'<img src="data:([^;]+);base64,([^"]+)"')
+
+
+class Component(NamedTuple):
+    """A figure in frames, as a page shows it.
+
+    name : its anchor, "fig-..."
+    inside : HTML of the frames and what moves them; the script acts on the `figure` around it
+    caption : plain text
+    """
+
+    name: str
+    inside: str
+    caption: str
+
+    @classmethod
+    def from_html(cls, page: str) -> "Component | None":
+        """Read back what `frames` displays; None if the page is anything else."""
+        if not (found := COMPONENT.fullmatch(page)):
+            return None
+        name, inside, caption = found.groups()
+        return cls(name, inside, html.unescape(caption))
+
+    def to_html(self) -> str:
+        """The figure, whole."""
+        return (
+            f'<figure class="frames" id="{self.name}" style="margin-inline: 0">{self.inside}'
+            f"<figcaption><p>{html.escape(self.caption)}</p></figcaption></figure>"
+        )
+
+    @property
+    def images(self) -> list[tuple[str, bytes]]:
+        """Format ("svg" or "png") and content of each frame, in order."""
+        formats = {mime: format for format, mime in MIME.items()}
+        return [
+            (formats[mime], base64.b64decode(data)) for mime, data in IMAGE.findall(self.inside)
+        ]
 
 
 def frames(
@@ -93,8 +137,7 @@ def frames(
         )
 
     tags = "".join(map(tag, range(len(texts))))
-    page = (
-        f'<figure class="frames" id="{name}" style="margin-inline: 0">'
+    inside = (
         f'<div class="frames-box" style="max-width: {width}px">{tags}'
         f'<output style="display: block; text-align: center">{html.escape(texts[first])}</output>'
         '<div class="frames-controls" style="display: none; align-items: center; gap: 0.5rem">'
@@ -102,9 +145,9 @@ def frames(
         f'<input type="range" min="0" max="{len(texts) - 1}" value="{first}" autocomplete="off"'
         f' aria-label="{html.escape(label)}" style="flex: 1; min-width: 0">'
         '<button type="button" aria-label="Next frame">›</button></div></div>'
-        f"<figcaption><p>{html.escape(caption)}</p></figcaption>"
-        f"<script>{SCRIPT}</script></figure>"
+        f"<script>{SCRIPT}</script>"
     )
+    page = Component(name, inside, caption).to_html()
     if (size := len(page.encode())) > LIMIT:
         raise ValueError(
             f"{name}: {len(texts)} frames in {format} are {size / 1e6:.1f} MB: expected at "

@@ -13,6 +13,7 @@ from nbformat import NotebookNode
 from lrnn.book.chapter import Book, BookError, Chapter
 from lrnn.book.execute import Job, Watch, execute_all, write_json
 from lrnn.book.fingerprint import installed_versions, run_key
+from lrnn.book.frames import Component
 from lrnn.book.records import rows_in, values_in
 
 OWN = {"executed.ipynb", "executed.partial.ipynb", "figures"}  # what an unfinished run leaves
@@ -114,12 +115,19 @@ def _commit(root: Path) -> str:
 
 
 def _images(notebook: NotebookNode) -> Iterator[tuple[str, bytes]]:
-    """Name and content of each figure: the label where the cell has one, its number elsewhere."""
+    """Name and content of each figure: the label where the cell has one, its number elsewhere.
+
+    A figure in frames gives each of them, in order: fig-name-001.svg, fig-name-002.svg.
+    """
     for number, cell in enumerate(notebook.cells, start=1):
         figure = cell.metadata.get("mystnb", {}).get("figure", {})
         name = figure.get("name", f"cell-{number:02d}")
         found = 0
         for output in cell.get("outputs", []):
+            if component := Component.from_html(output.get("data", {}).get("text/html", "")):
+                for index, (ending, content) in enumerate(component.images, start=1):
+                    yield f"{component.name}-{index:03d}.{ending}", content
+                continue
             for mime, ending in FIGURES.items():
                 if mime in output.get("data", {}):
                     found += 1

@@ -1,4 +1,7 @@
-"""Sphinx extension of the book: the ledger's page, its score, and mathematics without a network."""
+"""Sphinx extension of the book.
+
+The ledger's page, its score, numbers for figures in frames, and mathematics without a network.
+"""
 
 import html
 import json
@@ -8,9 +11,11 @@ from pathlib import Path
 
 from docutils import nodes
 from sphinx.application import Sphinx
+from sphinx.transforms import SphinxTransform
 from sphinx.util.docutils import SphinxDirective
 from sphinx.util.fileutil import copy_asset_file
 
+from lrnn.book.frames import Component
 from lrnn.book.ledger import Entry, Ledger
 from lrnn.book.records import VERDICTS
 from lrnn.book.register import Claim, claim_of
@@ -111,6 +116,34 @@ def _open_row(claim: Claim) -> str:
     return _row(claim, claim.id, "", "open", ["open", "not measured yet", "–", "–"])
 
 
+class NumberedFrames(SphinxTransform):
+    """Make what `lrnn.book.frames` displays a figure with a number, like that of any other cell."""
+
+    default_priority = 400  # before Sphinx collects labels, and sets the caption's quotation marks
+
+    def apply(self, **kwargs) -> None:
+        for output in list(self.document.findall(nodes.container)):
+            if output.get("nb_element") != "mime_bundle":
+                continue
+            for raw in list(output.findall(nodes.raw)):
+                if component := Component.from_html(raw.astext()):
+                    raw[:] = [nodes.Text(component.inside)]
+                    figure = self.figure(component, output)
+                    output.replace_self(figure)
+                    figure.insert(0, output)
+
+    def figure(self, component: Component, place: nodes.Element) -> nodes.figure:
+        """The figure that an output at this place in the source goes into."""
+        caption = nodes.caption("", component.caption)
+        # Its own id, since Sphinx would make another of a name with capitals or underscores.
+        figure = nodes.figure("", caption, ids=[component.name], classes=["frames"])
+        figure["names"].append(nodes.fully_normalize_name(component.name))
+        for node in (caption, figure):
+            node.source, node.line = place.source, place.line
+        self.document.note_explicit_target(figure, figure)
+        return figure
+
+
 def copy_mathjax(app: Sphinx) -> None:
     """Put MathJax, its fonts and its licence beside the site's other files."""
     if app.builder.format != "html":
@@ -131,9 +164,10 @@ def publish_here(app: Sphinx, config) -> None:
 
 
 def setup(app: Sphinx) -> dict:
-    """Register the directives, and what happens when a build begins."""
+    """Register the directives, the transform, and what happens when a build begins."""
     app.add_directive("claims-score", ClaimsScore)
     app.add_directive("claims-ledger", ClaimsLedger)
+    app.add_transform(NumberedFrames)
     app.connect("config-inited", publish_here)
     app.connect("builder-inited", copy_mathjax)
     return {"parallel_read_safe": True, "parallel_write_safe": True}

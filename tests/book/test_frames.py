@@ -1,9 +1,10 @@
-"""A figure in frames: what its output holds, and what it refuses."""
+"""A figure in frames: what its output holds, what it refuses, and its number on the site."""
 
 import base64
 import io
 import re
 
+import nbformat
 import numpy as np
 import pytest
 from bs4 import BeautifulSoup
@@ -12,8 +13,10 @@ from IPython.utils.capture import capture_output
 from matplotlib import pyplot as plt
 from matplotlib import rc_context
 from matplotlib.image import imread
+from small_book import command, edit
 
 from lrnn.book import frames
+from lrnn.book.frames import Component
 from lrnn.plotting import use_style
 
 WORDS = {
@@ -128,3 +131,54 @@ def noise():
 def test_what_a_page_cannot_show_is_refused(figures, change, message):
     with pytest.raises(ValueError, match=message):
         data_of(figures(), **change)
+
+
+@pytest.mark.parametrize("format", ["svg", "png"])
+def test_what_is_displayed_can_be_read_back(format):
+    text = """<b>"κ" & 'v' < 1</b>"""
+    page = data_of(drawn(), caption=text, format=format)["text/html"]
+    component = Component.from_html(page)
+    assert (component.name, component.caption) == (WORDS["name"], text)
+    assert component.to_html() == page
+    tags = BeautifulSoup(page, "html.parser").find_all("img")
+    assert component.images == [(format, image_of(tag)) for tag in tags]
+    for other in ("", "<p>one</p>", page[:-1], f"<pre>{page}</pre>"):
+        assert Component.from_html(other) is None
+
+
+def page_of(root, name):
+    path = root / f"_build/html/chapters/{name}.html"
+    return BeautifulSoup(path.read_text(encoding="utf-8"), "html.parser").article
+
+
+def test_the_site_numbers_it_as_it_numbers_others(built_once):
+    article = page_of(built_once, "01_first")
+    figures = article.find_all("figure")
+    captions = [" ".join(figure.figcaption.text.strip(" #\n").split()) for figure in figures]
+    assert captions == ["Fig. 1 A line.", "Fig. 2 No line & then two."]
+    assert [figure["id"] for figure in figures] == ["fig-line", "fig-Grown_up"]
+    assert len(figures[1].find_all("img")) == 3
+    ids = [tag["id"] for tag in article.find_all(id=True)]
+    assert len(ids) == len(set(ids))
+
+
+def test_the_text_refers_to_it_by_number_and_by_caption_from_any_page(built_once):
+    links = page_of(built_once, "01_first").select('p a.reference[href="#fig-Grown_up"]')
+    assert [link.text for link in links] == ["Fig. 2", "No line & then two."]
+    [link] = page_of(built_once, "02_second").select('a[href="01_first.html#fig-Grown_up"]')
+    assert link.text == "Fig. 2"
+
+
+def test_the_download_has_it_whole_and_without_a_number(built_once):
+    notebook = nbformat.read(built_once / "_build/html/_sources/chapters/01_first.ipynb", 4)
+    [output] = notebook.cells[-1].outputs
+    figure = BeautifulSoup(output.data["text/html"], "html.parser").figure
+    assert figure["id"] == "fig-Grown_up"
+    assert figure.figcaption.text == "No line & then two."
+
+
+def test_a_name_that_another_figure_has_stops_the_build(built):
+    edit(built / "chapters/01_first.md", 'name="fig-Grown_up"', 'name="fig-line"')
+    done = command(built, "lrnn", "build")
+    assert done.returncode == 1
+    assert 'Duplicate explicit target name: "fig-line"' in done.stderr

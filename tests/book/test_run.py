@@ -1,6 +1,8 @@
 """Parameterised runs of a small book's chapter, by the real commands."""
 
+import base64
 import json
+import re
 import subprocess
 import time
 
@@ -43,7 +45,11 @@ def test_a_run_leaves_notebook_figures_and_results(one_run):
     assert found["commit"].removesuffix("-dirty") == head.stdout.strip()
     assert found["claims"][0]["verdict"] == "does not hold"
     assert (folder / "figures/fig-line.svg").exists() or (folder / "figures/fig-line.png").exists()
+    frames = sorted(folder.glob("figures/fig-Grown_up-*"))
+    assert [path.name for path in frames] == [f"fig-Grown_up-00{i}.svg" for i in (1, 2, 3)]
     text = json.dumps(nbformat.read(folder / "executed.ipynb", 4))
+    shown = re.findall("data:image/svg[+]xml;base64,([^\\\\]+)", text)
+    assert [path.read_bytes() for path in frames] == [base64.b64decode(data) for data in shown]
     assert "not the published parameters" in text
     # Outside its expectation, but not published: told, not failed.
     assert "P5: 84.0 lies outside" in done.stdout

@@ -46,14 +46,14 @@ class _Quiet(SimpleHTTPRequestHandler):
 
 
 @contextmanager
-def served() -> Iterator[str]:
-    """Serve the site; gives its address, with a slash at the end.
+def served(site: Path = SITE) -> Iterator[str]:
+    """Serve a site; gives its address, with a slash at the end.
 
     Raises : FileNotFoundError if the site is not built
     """
-    if not (SITE / "index.html").is_file():
+    if not (site / "index.html").is_file():
         raise FileNotFoundError(NO_SITE)
-    handler = functools.partial(_Quiet, directory=str(SITE))
+    handler = functools.partial(_Quiet, directory=str(site))
     with ThreadingHTTPServer(("127.0.0.1", 0), handler) as server:
         thread = threading.Thread(target=server.serve_forever)
         thread.start()
