@@ -391,7 +391,7 @@ def _select(atoms, task, K, score, leak):
     available = np.ones(N, dtype=bool) if square is None else square > 0
     negligible = ROUND_OFF * np.linalg.norm(task.target)
     support = []
-    while len(support) < K and np.linalg.norm(residual) > negligible:
+    while len(support) < K:
         if left is not None:
             available &= (left > DEPENDENT * square).all(axis=0)
         chosen = _best(atoms, _scores(score, product, square, left), available, frames)

@@ -96,7 +96,7 @@ def candidates(kappa, n_atoms, *, box=BOX, phi=TANH, rng):
     return Basis(m, bias, phi=phi)
 
 
-def refine(basis, task, *, box=BOX, most_steps=MOST_STEPS):
+def refine(basis, task, *, box=BOX, most_steps=MOST_STEPS, tolerance=TOLERANCE):
     """Move slopes and offsets to the nearest local minimum of the objective, from where they are.
 
     Levenberg-Marquardt on the variable projection functional, with Marquardt's scaling; parameters
@@ -106,11 +106,13 @@ def refine(basis, task, *, box=BOX, most_steps=MOST_STEPS):
     task : Regression, from `lrnn.pursuit.regression`, with a ridge > 0
     box : Box
     most_steps : int, trials of a step at most
+    tolerance : float, it ends after three steps in a row that lower the objective by less than this
+        share each
     Returns : Fit
     Raises : ValueError if the basis does not fit the task, or a bound is not positive
     """
     problem = _opened(basis, task, box)
-    return problem.fit(*_descend(problem, _weights(basis), most_steps))
+    return problem.fit(*_descend(problem, _weights(basis), most_steps, tolerance))
 
 
 def prune(fit, task, *, box=BOX, most_steps=MOST_STEPS):

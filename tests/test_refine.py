@@ -76,14 +76,15 @@ def test_curvature_and_gradient_agree_with_finite_differences(R, phi):
 
 
 @pytest.mark.parametrize("R", [1, 2])
-@pytest.mark.parametrize("seed", [0, 1])
-def test_a_general_optimiser_finds_nothing_lower_nearby(R, seed):
+@pytest.mark.parametrize("seed", [0, 1, 6])
+@pytest.mark.parametrize("box", [Box(), Box(1.0, 1.0)])
+def test_a_general_optimiser_finds_nothing_lower_nearby(R, seed, box):
     basis, task = case(R, seed=seed, ridge=1e-5)
-    fit = refine(basis, task, most_steps=1000)
+    fit = refine(basis, task, box=box, most_steps=2000, tolerance=1e-9)
     assert fit.converged
     assert fit.objective == pytest.approx(objective(fit, task), rel=1e-9)
     P, K = len(task.kappa), len(basis)
-    bounds = np.repeat([8.0, 16.0, np.inf], [K * R, K, K * R])
+    bounds = np.repeat([*box, np.inf], [K * R, K, K * R])
 
     def joint(x):
         m, bias, n = np.split(x, [K * R, K * R + K])
@@ -92,12 +93,9 @@ def test_a_general_optimiser_finds_nothing_lower_nearby(R, seed):
         return np.append(error.ravel() / np.sqrt(P), np.sqrt(task.penalty) * n)
 
     end = np.concatenate([fit.basis.m.ravel(), fit.basis.bias, fit.n.ravel()])
-    # The solver moves a start off its bounds, and stops at a relative change of 1e-15.
-    further = least_squares(
-        joint, np.clip(end, -bounds, bounds), bounds=(-bounds, bounds), xtol=1e-15, ftol=1e-15
-    )
-    # `refine` stops after three steps in a row that each gain less than 1e-4.
-    assert 2 * further.cost > fit.objective * (1 - 2e-3)
+    further = least_squares(joint, end, bounds=(-bounds, bounds), xtol=1e-15, ftol=1e-12)
+    # Slow last steps of 1e-9 each may add up to this.
+    assert 2 * further.cost > fit.objective * (1 - 1e-6)
 
 
 def test_a_joint_fit_from_the_same_start_is_no_better():
@@ -116,7 +114,7 @@ def test_a_joint_fit_from_the_same_start_is_no_better():
     first = pursue(start, velocity, LINE, 3, ridge=1e-6)
     x = np.concatenate([first.basis.m[:, 0], first.basis.bias, first.n[3, :, 0]])
     other = least_squares(joint, x, xtol=1e-12, ftol=1e-12, max_nfev=2000)
-    # 1e-3: what `refine` may leave when it stops, see above.
+    # `refine` stops after three steps in a row that each gain less than 1e-4.
     assert fit.objective < 2 * other.cost * (1 + 1e-3)
 
 
@@ -185,6 +183,13 @@ def test_moves_change_the_size_by_one_and_the_objective_as_they_say(R):
         assert each.nmse == pytest.approx(
             nmse(each.network(), TARGETS[R].rhs, task.kappa), rel=1e-7
         )
+
+
+def test_a_swap_that_helps_nothing_is_not_made():
+    basis, task = case(1, ridge=1e-6)
+    fit = refine(basis, task)
+    useless = Basis(np.full((2, 1), 1e-3), np.array([9.0, 9.5]))
+    assert swap(fit, task, useless, most_steps=1).objective == fit.objective
 
 
 def test_candidates_are_half_centred_on_points():
