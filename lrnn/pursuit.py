@@ -176,7 +176,8 @@ def pursue(
     score : "correlation", "normalised" or "residual"; leak : "unit" or "free"
     tau : float, s, > 0
     ridge : float, >= 0, weight of var(kappa + tau velocity) |n|^2 against the mean squared error
-    memory : int, bytes of atoms that are kept between steps; it changes the time, not the result
+    memory : int, bytes of atoms that are kept between steps, besides some 60 an atom; it changes
+        the time, not the result
     Returns : Pursuit
     Raises : ValueError as `regression`, if an argument is none of its choices, if the dictionary
         has inputs, another rank or fewer atoms than n_neurons, or if not even one atom helps
