@@ -8,6 +8,7 @@ import scipy.linalg
 from benchmarks.timing import interleaved
 from lrnn import nef, targets
 from lrnn.basis import Basis, evaluate
+from lrnn.regression import ridge_path, ridge_solve
 
 with warnings.catch_warnings():
     warnings.simplefilter("ignore")  # nengo asks numpy for a module under its old name
@@ -48,14 +49,14 @@ def compare(n_neurons):
     errors, times = [], []
     for seed in range(SEEDS):
         basis = nengo_basis(n_neurons, seed)
-        design, target = nef.regression(TARGET.rhs(POINTS), basis, POINTS)
+        design, target = nef.problem(TARGET.rhs(POINTS), basis, POINTS)
         # nengo's penalty a sample is (reg max)^2 |n|^2; ours is relative to the target's variance.
         ridge = (REG * design.max()) ** 2 / target.var(axis=0).sum()
         solvers = [
             lambda d=design, t=target: Lstsq(rcond=RCOND)(d, t)[0],
             lambda d=design, t=target: LstsqL2(reg=REG)(d, t)[0],
-            lambda d=design, t=target: nef.ridge_solve(d, t).n,
-            lambda d=design, t=target, r=ridge: nef.ridge_solve(d, t, ridge=r).n,
+            lambda d=design, t=target: ridge_solve(d, t).n,
+            lambda d=design, t=target, r=ridge: ridge_solve(d, t, ridge=r).n,
         ]
         errors.append([flow_rms(basis, solve()) for solve in solvers])
         times.append(interleaved(solvers, REPEATS))
@@ -97,16 +98,16 @@ def large():
     scipys, plain, rows, gram, path = interleaved(
         [
             lambda: scipy.linalg.lstsq(design, target, lapack_driver="gelsd"),
-            lambda: nef.ridge_solve(design, target),
-            lambda: nef.ridge_solve(design, target, ridge=1e-9),
-            lambda: nef.ridge_solve(design, target, ridge=1e-3),
-            lambda: nef.ridge_path(design, target),
+            lambda: ridge_solve(design, target),
+            lambda: ridge_solve(design, target, ridge=1e-9),
+            lambda: ridge_solve(design, target, ridge=1e-3),
+            lambda: ridge_path(design, target),
         ],
         3,
     )
     print(f"N = {N}, P = {P}: scipy's gelsd {scipys:.2f} s; over it, ours without a ridge "
           f"{plain / scipys:.2f}, stacked rows {rows / scipys:.2f}, Gram {gram / scipys:.2f}; "
-          f"choosing among {len(nef.ridge_path(design[:9], target[:9]).ridge)} ridges "
+          f"choosing among {len(ridge_path(design[:9], target[:9]).ridge)} ridges "
           f"{path / scipys:.2f}")  # fmt: skip
     slow = {"without a ridge": plain, "by stacked rows": rows, "by the Gram matrix": gram}
     return [

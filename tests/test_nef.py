@@ -2,123 +2,16 @@
 
 import numpy as np
 import pytest
-from sklearn.linear_model import Ridge, RidgeCV
 
 from lrnn import nef, targets
 from lrnn.basis import Basis, evaluate, gaussian_basis, tuned_basis
 from lrnn.fixed_points import fixed_points
 from lrnn.network import latent_velocity
 from lrnn.nonlinearity import Nonlinearity
+from lrnn.regression import hold_out, ridge_path, ridge_solve
 from lrnn.simulate import solve_latent
 
 PHIS = ["tanh", "relu", "erf", "sigmoid", Nonlinearity("gauss", lambda x: np.exp(-(x**2)), None)]
-
-
-def problem(seed, *, P=300, N=40, R=2, weights=False):
-    """A well-conditioned random regression: design, target, weights or None."""
-    rng = np.random.default_rng(seed)
-    design, target = rng.normal(size=(P, N)), rng.normal(size=(P, R))
-    return design, target, rng.uniform(0, 3, size=P) if weights else None
-
-
-def objective(design, target, n, ridge, weights):
-    """The definition, written out."""
-    P = len(design)
-    w = np.ones(P) if weights is None else weights / weights.mean()
-    mean = (w[:, None] * target).mean(axis=0)
-    variance = (w[:, None] * (target - mean) ** 2).mean(axis=0).sum()
-    error = (w[:, None] * (design @ n - target) ** 2).mean(axis=0).sum()
-    return error + ridge * variance * np.sum(n**2), variance
-
-
-@pytest.mark.parametrize("weights", [False, True])
-@pytest.mark.parametrize("ridge", [0.0, 1e-13, 1e-3, 10.0])
-def test_the_solution_minimises_the_objective(ridge, weights):
-    design, target, w = problem(0, weights=weights)
-    n = nef.ridge_solve(design, target, ridge=ridge, weights=w).n
-    least, _ = objective(design, target, n, ridge, w)
-    rng = np.random.default_rng(1)
-    for size in (1e-1, 1e-3):
-        for _ in range(10):
-            moved = n + size * rng.normal(size=n.shape)
-            assert objective(design, target, moved, ridge, w)[0] > least
-
-
-@pytest.mark.parametrize("weights", [False, True])
-@pytest.mark.parametrize("ridge", [1e-10, 1e-4, 1.0])
-def test_ridge_is_that_of_scikit_learn_in_other_units(ridge, weights):
-    design, target, w = problem(2, weights=weights)
-    _, variance = objective(design, target, np.zeros((40, 2)), 0, w)
-    P = len(design)
-    w_sum = None if w is None else w / w.mean()
-    theirs = Ridge(P * ridge * variance, fit_intercept=False, solver="svd")
-    theirs.fit(design, target, sample_weight=w_sum)
-    n = nef.ridge_solve(design, target, ridge=ridge, weights=w).n
-    # Condition numbers below 10: both are exact to rounding.
-    np.testing.assert_allclose(n, theirs.coef_.T, rtol=1e-10)
-
-
-def test_the_gram_matrix_and_stacked_rows_give_the_same(monkeypatch):
-    """An ill-conditioned design at the ridge where the bound is just met."""
-    rng = np.random.default_rng(3)
-    kappa = rng.uniform(-2, 2, size=(500, 1))
-    design = evaluate(gaussian_basis(60, 1, rng=rng), kappa)
-    target = kappa**3
-    ridge = 1.1 * np.vdot(design, design) / nef.GRAM_LIMIT / len(target) / target.var()
-    gram = nef.ridge_solve(design, target, ridge=ridge)
-    monkeypatch.setattr(nef, "GRAM_LIMIT", 0.0)
-    rows = nef.ridge_solve(design, target, ridge=ridge)
-    assert gram.rank == rows.rank == 60
-    # 1e8 squared condition times the unit of rounding, 1e-16, with a factor of ten for constants.
-    np.testing.assert_allclose(gram.n, rows.n, atol=1e-7 * np.abs(rows.n).max())
-    scale = np.abs(target).max()
-    np.testing.assert_allclose(design @ gram.n, design @ rows.n, atol=1e-9 * scale)
-    # One is estimated from a matrix, the other from its square: a factor sqrt(N) each.
-    assert rows.condition / 60 < gram.condition < rows.condition * 60
-
-
-def test_condition_is_that_of_the_stacked_rows():
-    design, target, _ = problem(4, P=50, N=10)
-    solved = nef.ridge_solve(design, target)
-    assert solved.condition == pytest.approx(np.linalg.cond(design), rel=1e-10)
-    tiny = 1e-12
-    stacked = np.vstack([design, np.sqrt(50 * tiny * target.var(axis=0).sum()) * np.eye(10)])
-    # With a ridge it is estimated, from below, in the 1-norm of the triangular factor.
-    triangle = np.linalg.qr(stacked, mode="r")
-    exact = np.linalg.cond(triangle, p=1)
-    assert exact / 3 < nef.ridge_solve(design, target, ridge=tiny).condition <= exact * (1 + 1e-9)
-
-
-@pytest.mark.parametrize("weights", [False, True])
-def test_the_path_is_the_solver_at_every_ridge(weights):
-    design, target, w = problem(5, weights=weights)
-    ridges = np.logspace(-6, 2, 9)
-    path = nef.ridge_path(design, target, ridges=ridges, weights=w)
-    unit = np.ones(len(design)) if w is None else w / w.mean()
-    for k, ridge in enumerate(ridges):
-        n = nef.ridge_solve(design, target, ridge=ridge, weights=w).n
-        mse = np.sum(unit[:, None] * (design @ n - target) ** 2) / len(design)
-        assert path.mse[k] == pytest.approx(mse, rel=1e-9)
-        assert path.weight_norm[k] == pytest.approx(np.linalg.norm(n), rel=1e-9)
-
-
-def test_the_gcv_choice_is_that_of_scikit_learn():
-    """RidgeCV's efficient leave-one-out differs from GCV by the spread of leverages only."""
-    rng = np.random.default_rng(6)
-    design = rng.normal(size=(400, 30))
-    target = design @ rng.normal(size=(30, 1)) + 8 * rng.normal(size=(400, 1))
-    ridges = np.logspace(-5, 2, 29)
-    path = nef.ridge_path(design, target, ridges=ridges)
-    alphas = ridges * len(target) * target.var()
-    theirs = RidgeCV(alphas, fit_intercept=False).fit(design, target[:, 0]).alpha_
-    chosen = int(np.argmin(abs(alphas - theirs)))
-    assert abs(chosen - int(np.argmin(path.gcv))) <= 1  # one step of the grid
-    assert not path.at_edge
-    freedom = [
-        np.trace(design @ np.linalg.solve(design.T @ design + a * np.eye(30), design.T))
-        for a in alphas
-    ]
-    np.testing.assert_allclose(path.freedom, freedom, rtol=1e-9)
 
 
 def test_gcv_chooses_near_the_best_ridge_for_noisy_targets():
@@ -129,16 +22,34 @@ def test_gcv_chooses_near_the_best_ridge_for_noisy_targets():
         rng = np.random.default_rng(seed)
         basis = gaussian_basis(60, 1, rng=rng)
         noisy = target.rhs(kappa) + 0.3 * rng.normal(size=kappa.shape)
-        design, wanted = nef.regression(noisy, basis, kappa)
-        path = nef.ridge_path(design, wanted)
+        design, wanted = nef.problem(noisy, basis, kappa)
+        path = ridge_path(design, wanted)
         errors = {}
         for ridge in path.ridge[::4]:
-            n = nef.ridge_solve(design, wanted, ridge=ridge).n
+            n = ridge_solve(design, wanted, ridge=ridge).n
             errors[ridge] = np.mean((design @ n - kappa - target.rhs(kappa)) ** 2)
-        n = nef.ridge_solve(design, wanted, ridge=path.best).n
+        n = ridge_solve(design, wanted, ridge=path.best).n
         chosen = np.mean((design @ n - kappa - target.rhs(kappa)) ** 2)
         ratio.append(chosen / min(errors.values()))
     assert np.median(ratio) < 2
+
+
+def test_whole_trajectories_are_to_be_left_out_where_errors_are_correlated():
+    """Errors shared by ten neighbours each: GCV learns them, holding out the blocks does not."""
+    target, ratio = targets.cubic(), []
+    kappa = np.repeat(targets.grid(target, 40), 10, axis=0)
+    for seed in range(10):
+        rng = np.random.default_rng(seed)
+        basis = gaussian_basis(60, 1, rng=rng)
+        noisy = target.rhs(kappa) + np.repeat(rng.normal(size=(40, 1)), 10, axis=0)
+        problem_ = nef.problem(noisy, basis, kappa)
+        held = hold_out(*problem_, np.repeat(np.arange(40), 10)).best
+        scores = []
+        for ridge in (ridge_path(*problem_).best, held):
+            net = nef.embed_samples(noisy, basis, kappa, ridge=ridge).network
+            scores.append(nef.flow_error(net, target.rhs(kappa), kappa).nmse)
+        ratio.append(scores[0] / scores[1])
+    assert np.median(ratio) > 1.5
 
 
 @pytest.mark.parametrize("phi", PHIS, ids=lambda phi: phi if isinstance(phi, str) else phi.name)
@@ -299,10 +210,6 @@ KAPPA, UNIT = np.linspace(-1, 1, 9)[:, None], Basis(np.ones((2, 1)))
         (lambda: nef.embed_ode(np.sin, UNIT, KAPPA, weights=np.ones(3)), "weights must have shape"),
         (lambda: nef.embed_ode(np.sin, UNIT, KAPPA[:0]), "at least, got"),
         (lambda: nef.embed_samples(np.ones((9, 2)), UNIT, KAPPA), "velocity must have shape"),
-        (
-            lambda: nef.ridge_path(KAPPA, KAPPA, ridges=[1.0, 0.1]),
-            "ridges must be positive and increasing",
-        ),
     ],
 )
 def test_bad_input_is_named(call, message):
