@@ -164,10 +164,10 @@ def pursue(
     formula for unit leak (5.3) and drops the decay from the residual (5.4); here n_0 and n' are
     refitted together and both enter the residual. `Pursuit.network` says what such a fit is worth.
 
-    An atom that lies in the span of the chosen ones is not chosen, nor with a ridge one that is
-    proportional to a chosen atom on these points: copies, mirror images and zero atoms are never
-    chosen twice, or at all. The path is shorter than asked if no atom is left that lowers the
-    error; its support says how long it is.
+    Without a ridge an atom in the span of the chosen ones is passed over; with one, where such an
+    atom still lets the weights shrink, an atom proportional to a chosen one on these points. So
+    copies and mirror images are never chosen beside their original, and zero atoms not at all. The
+    path is shorter than asked if no atom is left that lowers the error; its support says so.
 
     dictionary : Basis of N atoms, without an input channel
     velocity : (P, R), latent units per s, or a function (P, R) -> (P, R) such as `Target.rhs`
@@ -241,7 +241,7 @@ def exhaustive(
             f"n_neurons = {K} of {N} atoms has {comb(N, K)} choices, more than {most_subsets}"
         )
     # All subsets share one QR factorisation: the columns of its triangle stand for the atoms.
-    atoms, target = stacked(evaluate(dictionary, task.kappa), task)
+    atoms, target = _stacked(evaluate(dictionary, task.kappa), task)
     q, triangle = np.linalg.qr(atoms)
     subsets = np.array(list(combinations(range(N), K)))
     explained = np.concatenate(
@@ -254,21 +254,6 @@ def exhaustive(
     n = np.linalg.lstsq(atoms[:, support], target, rcond=None)[0]
     error = np.sum((task.target - atoms[: len(task.target), support] @ n) ** 2, axis=1).mean()
     return Subset(support, n, error + task.penalty * np.sum(n**2), error, error / task.power)
-
-
-def stacked(rates, task):
-    """Atoms and target as one least-squares problem in which the ridge is K more rows.
-
-    rates : (P, K); task : Regression
-    Returns : (P + K, K) and (P + K, R), or with no ridge the arrays themselves
-    """
-    if task.penalty == 0:
-        return rates, task.target
-    (P, K), R = rates.shape, task.target.shape[1]
-    return (
-        np.vstack([rates, np.sqrt(P * task.penalty) * np.eye(K)]),
-        np.vstack([task.target, np.zeros((K, R))]),
-    )
 
 
 class _Atoms:
@@ -467,6 +452,21 @@ def _path(basis, support, frames, task, leak):
     mse = np.mean(np.sum(error**2, axis=2), axis=1)
     objective = mse + task.penalty * np.sum(n**2, axis=(1, 2))
     return Pursuit(basis, support, n, decay, mse, mse / task.power, objective, task.tau)
+
+
+def _stacked(rates, task):
+    """Atoms and target as one least-squares problem in which the ridge is K more rows.
+
+    rates : (P, K); task : Regression
+    Returns : (P + K, K) and (P + K, R), or with no ridge the arrays themselves
+    """
+    if task.penalty == 0:
+        return rates, task.target
+    (P, K), R = rates.shape, task.target.shape[1]
+    return (
+        np.vstack([rates, np.sqrt(P * task.penalty) * np.eye(K)]),
+        np.vstack([task.target, np.zeros((K, R))]),
+    )
 
 
 def _explained(vectors, target):
