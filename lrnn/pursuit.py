@@ -4,35 +4,42 @@ A network obeys tau dkappa/dt = velocity when its rates add up to kappa + tau ve
 its neurons is sparse regression on the functions phi(m kappa + bias) of a `Basis`, here called the
 dictionary and its functions atoms. Every method adds one neuron at a time and then refits all
 weights; they differ in how the next one is scored, and every output of a network of rank R uses the
-same neurons. `lrnn.refine` moves the chosen slopes and offsets, which no dictionary does.
+same neurons. `lrnn.enumeration` tries all choices instead; `lrnn.refine` moves the chosen slopes
+and offsets, which no dictionary does.
 """
 
-from itertools import combinations
-from math import comb
 from typing import NamedTuple
 
 import numpy as np
 from scipy.linalg import solve_triangular
 
 from lrnn._check import finite_array, not_negative, positive
+from lrnn.atoms import MEMORY, Atoms
 from lrnn.basis import Basis, evaluate
-from lrnn.network import LowRankRNN, latent_velocity
+from lrnn.nef import velocity_at
+from lrnn.network import LowRankRNN
 
 SCORES = ("correlation", "normalised", "residual")
 LEAKS = ("unit", "free")
-MEMORY = 2**29  # bytes of atoms that are kept; the others are computed again at every step
-BLOCK = 2**17  # values of atoms that are computed at once, so that they stay in cache
 DEPENDENT = 1e-12  # squared sine of the angle below which an atom lies in the span of the chosen
-ROUND_OFF = 1e-13  # size of the residual, or of its cosine with an atom, that is rounding
+ROUND_OFF = 1e-13  # cosine of target and atom below which what is left of their product is rounding
+
+# Share of the best score within which scores are equal: a symmetry of target and dictionary makes
+# them so, and rounding, which differs between machines, should not choose.
+TIE = 1e-9
 
 
 class Regression(NamedTuple):
-    """What the rates of a network have to add up to at P points.
+    """What the rates of a network have to add up to at P points: a problem, not its solution.
+
+    It names no neurons, so that a pursuit, an enumeration and a descent can be given the same one.
+    `lrnn.regression` solves such a problem once the neurons are chosen.
 
     kappa : (P, R), the points, one latent state a row
     target : (P, R), kappa + tau velocity
     tau : float, s
-    penalty : float, ridge var(target), the weight of |n|^2 against the mean squared error
+    penalty : float, ridge var(target), the weight of |n|^2 against the mean squared error, with
+        ridge and var(target) as in `lrnn.regression`
     power : float, sum over latents of the variance of tau velocity: what an nMSE is relative to
     """
 
@@ -96,35 +103,24 @@ class Pursuit(NamedTuple):
         return LowRankRNN(basis.m, n, bias=basis.bias, tau=tau, phi=basis.phi)
 
 
-class Subset(NamedTuple):
-    """The best K atoms of a dictionary.
-
-    support : (K,) int; n : (K, R), weights
-    objective, mse, nmse : float, as in `Pursuit`
-    """
-
-    support: np.ndarray
-    n: np.ndarray
-    objective: float
-    mse: float
-    nmse: float
-
-
 def regression(velocity, kappa, *, tau=1.0, ridge=0.0):
-    """The regression that writes dkappa/dt = velocity into a network.
+    """State the regression that writes dkappa/dt = velocity into a network; it fits nothing.
+
+    `pursue` and `lrnn.enumeration.exhaustive` call it themselves; `select` and the functions of
+    `lrnn.refine` are given its result. `lrnn.nef.problem` is for neurons that are known already.
 
     velocity : (P, R), latent units per s, or a function (P, R) -> (P, R) such as `Target.rhs`
     kappa : (P, R), points
     tau : float, s, > 0
     ridge : float, >= 0, weight of var(target) |n|^2 against the mean squared error, dimensionless
     Returns : Regression
-    Raises : ValueError if a shape disagrees, a value is not finite (it names the point), there is
-        no point, the velocity is the same at all of them, tau <= 0 or ridge < 0
+    Raises : ValueError if a shape disagrees, a value is not finite, there is no point, the velocity
+        is the same at all of them, tau <= 0 or ridge < 0
     """
     kappa = finite_array("kappa", kappa, ("P", "R"))
     if 0 in kappa.shape:
         raise ValueError(f"kappa must have at least one point and one latent, got {kappa.shape}")
-    velocity = _velocity(velocity, kappa)
+    velocity = sample_velocity(velocity, kappa)
     tau = positive("tau", tau)
     power = np.square(tau) * velocity.var(axis=0).sum()
     if not power > 0:
@@ -132,6 +128,18 @@ def regression(velocity, kappa, *, tau=1.0, ridge=0.0):
     target = kappa + tau * velocity
     penalty = not_negative("ridge", ridge) * target.var(axis=0).sum()
     return Regression(kappa, target, tau, float(penalty), float(power))
+
+
+def sample_velocity(velocity, kappa):
+    """The velocity at all points, (P, R), whichever way it is given.
+
+    velocity : (P, R), latent units per s, or a function (P, R) -> (P, R)
+    kappa : (P, R), points
+    Raises : ValueError if the shape is not that of kappa or a value is not finite
+    """
+    if callable(velocity):
+        return velocity_at(velocity, kappa)
+    return finite_array("velocity", velocity, kappa.shape)
 
 
 def pursue(
@@ -167,7 +175,9 @@ def pursue(
     Without a ridge an atom in the span of the chosen ones is passed over; with one, where such an
     atom still lets the weights shrink, an atom proportional to a chosen one on these points. So
     copies and mirror images are never chosen beside their original, and zero atoms not at all. The
-    path is shorter than asked if no atom is left that lowers the error; its support says so.
+    path is shorter than asked if no atom is left that lowers the error; its support says so. Among
+    equal scores, such as a symmetric target gives to mirrored atoms, the first in the dictionary
+    wins.
 
     dictionary : Basis of N atoms, without an input channel
     velocity : (P, R), latent units per s, or a function (P, R) -> (P, R) such as `Target.rhs`
@@ -176,8 +186,8 @@ def pursue(
     score : "correlation", "normalised" or "residual"; leak : "unit" or "free"
     tau : float, s, > 0
     ridge : float, >= 0, weight of var(kappa + tau velocity) |n|^2 against the mean squared error
-    memory : int, bytes of atoms that are kept between steps, besides some 60 an atom; it changes
-        the time, not the result
+    memory : float, bytes of atoms that are kept between steps, besides some 60 an atom and latent;
+        it changes the time, not the result
     Returns : Pursuit
     Raises : ValueError as `regression`, if an argument is none of its choices, if the dictionary
         has inputs, another rank or fewer atoms than n_neurons, or if not even one atom helps
@@ -186,13 +196,12 @@ def pursue(
         if value not in choices:
             raise ValueError(f"{name} must be one of {', '.join(choices)}, got {value!r}")
     task = regression(velocity, kappa, tau=tau, ridge=ridge)
-    check_dictionary(dictionary, task)
-    K = _count(n_neurons, len(dictionary))
-    atoms = _Atoms(dictionary, task.kappa, not_negative("memory", memory))
-    support, frames = _select(atoms, task, K, score, leak)
+    check_dictionary(dictionary, task, n_neurons)
+    atoms = Atoms(dictionary, task.kappa, not_negative("memory", memory))
+    support, factors = _select(atoms, task, int(n_neurons), score, leak)
     if not support:
         raise ValueError("no atom of the dictionary lowers the error: there is nothing to choose")
-    return _path(dictionary[support], np.array(support), frames, task, leak)
+    return _path(dictionary[support], np.array(support), factors, task)
 
 
 def select(dictionary, task, n_neurons):
@@ -201,144 +210,76 @@ def select(dictionary, task, n_neurons):
     dictionary : Basis of N atoms; task : Regression; n_neurons : int, K
     Raises : ValueError if the dictionary does not fit the task
     """
-    check_dictionary(dictionary, task)
-    K = _count(n_neurons, len(dictionary))
-    return np.array(_select(_Atoms(dictionary, task.kappa), task, K, "residual", "unit")[0], int)
+    check_dictionary(dictionary, task, n_neurons)
+    atoms = Atoms(dictionary, task.kappa)
+    return np.array(_select(atoms, task, int(n_neurons), "residual", "unit")[0], int)
 
 
-def nmse(net, velocity, kappa):
-    """Mean squared error of a network's latent velocity over the variance of the true one.
-
-    net : LowRankRNN without an input channel
-    velocity : (P, R), latent units per s, or a function (P, R) -> (P, R)
-    kappa : (P, R), points, such as a grid denser than the one of the fit
-    Raises : ValueError if a shape disagrees, or a value is not finite
-    """
-    kappa = finite_array("kappa", kappa, ("P", net.rank))
-    velocity = _velocity(velocity, kappa)
-    error = latent_velocity(net, kappa) - velocity
-    return np.mean(np.sum(error**2, axis=1)) / velocity.var(axis=0).sum()
-
-
-def exhaustive(
-    dictionary, velocity, kappa, n_neurons, *, tau=1.0, ridge=0.0, most_subsets=2_000_000
-):
-    """The best of all choices of K atoms, found by trying every one, with unit leak.
-
-    The judge of the greedy methods on small dictionaries: 40 atoms have 9880 triples.
-
-    dictionary, velocity, kappa, n_neurons, tau, ridge : as in `pursue`
-    most_subsets : int, how many choices to try at most
-    Returns : Subset
-    Raises : ValueError as `pursue`, and if there are more choices than `most_subsets`
-    """
-    task = regression(velocity, kappa, tau=tau, ridge=ridge)
-    check_dictionary(dictionary, task)
-    N = len(dictionary)
-    K = _count(n_neurons, N)
-    if comb(N, K) > most_subsets:
+def check_dictionary(dictionary, task, n_neurons=1):
+    """Raise ValueError unless `n_neurons` of a Basis can be chosen for a Regression."""
+    if dictionary.rank != task.kappa.shape[1]:
         raise ValueError(
-            f"n_neurons = {K} of {N} atoms has {comb(N, K)} choices, more than {most_subsets}"
+            f"dictionary must have the rank of kappa, {task.kappa.shape[1]}, got {dictionary.rank}"
         )
-    # All subsets share one QR factorisation: the columns of its triangle stand for the atoms.
-    atoms, target = _stacked(evaluate(dictionary, task.kappa), task)
-    q, triangle = np.linalg.qr(atoms)
-    subsets = np.array(list(combinations(range(N), K)))
-    explained = np.concatenate(
-        [
-            _explained(triangle.T[part], q.T @ target)
-            for part in np.array_split(subsets, -(-len(subsets) * len(triangle) * K // 2**22))
-        ]
-    )
-    support = subsets[np.argmax(explained)]
-    n = np.linalg.lstsq(atoms[:, support], target, rcond=None)[0]
-    error = np.sum((task.target - atoms[: len(task.target), support] @ n) ** 2, axis=1).mean()
-    return Subset(support, n, error + task.penalty * np.sum(n**2), error, error / task.power)
+    if dictionary.n_inputs:
+        raise ValueError(
+            f"dictionary must have no input channel, got {dictionary.n_inputs}: "
+            "add a constant input to its bias"
+        )
+    N = len(dictionary)
+    if n_neurons not in range(1, N + 1):
+        raise ValueError(
+            f"n_neurons must be in 1 ... {N}, the atoms of the dictionary, got {n_neurons!r}"
+        )
 
 
-class _Atoms:
-    """The columns of a dictionary's design matrix: as many as fit are kept, the others are not."""
-
-    def __init__(self, dictionary, kappa, memory=MEMORY):
-        P, self._n_atoms = len(kappa), len(dictionary)
-        # One product gives m kappa + bias.
-        self._points = np.column_stack([kappa, np.ones(P)])
-        self._weights = np.column_stack([dictionary.m, dictionary.bias]).T.copy()
-        self._phi = dictionary.phi.function
-        self._width = max(1, BLOCK // P)
-        self._kept = np.empty((P, min(int(memory / (8 * P)), len(self))))
-        self._filled = False
-
-    def __len__(self):
-        return self._n_atoms
-
-    def __iter__(self):
-        """Yield slices of the dictionary with their atoms, (P, n): first those that are kept."""
-        n_kept = self._kept.shape[1]
-        if self._filled:
-            yield slice(0, n_kept), self._kept
-        else:
-            for part in self._parts(0, n_kept):
-                yield part, self.column(part, out=self._kept[:, part])
-            self._filled = n_kept > 0
-        for part in self._parts(n_kept, len(self)):
-            yield part, self.column(part)
-
-    def _parts(self, start, stop):
-        for left in range(start, stop, self._width):
-            yield slice(left, min(left + self._width, stop))
-
-    def column(self, index, out=None):
-        """The atoms at an index or slice, written to `out` if given."""
-        argument = self._points @ self._weights[:, index]
-        if isinstance(self._phi, np.ufunc):  # needs no memory of its own, whose first use is slow
-            return self._phi(argument, out=argument if out is None else out)
-        rates = self._phi(argument)
-        if out is not None:
-            out[...] = rates
-        return rates
-
-
-class _Frame:
-    """An orthonormal basis of the columns of one regression, grown column by column.
+class _Factor:
+    """The QR factorisation of the columns chosen so far in one regression, grown one by one.
 
     Columns are stacked on sqrt(ridge) times the identity, which applies the ridge: rates are
-    regressed as [rates; sqrt(ridge) 1] n ~ [target; 0].
+    regressed as [rates; sqrt(ridge) 1] n ~ [target; 0]. With free leak the latent comes first, a
+    column without a ridge.
 
-    q : (P + K, width), of which `size` columns are in use; triangle : (width, width), q^T columns
+    q : (P + K, width), orthonormal, of which `size` columns are in use
+    triangle : (width, width), q^T columns
+    n_fixed : int, 1 if the latent is among the columns, 0 if not
     """
 
-    def __init__(self, P, K, ridge, fixed):
-        width = K + (fixed is not None)
+    def __init__(self, P, K, ridge, latent):
+        self.n_fixed = 0 if latent is None else 1
+        width = self.n_fixed + K
         self.q = np.zeros((P + K, width), order="F")
         self.triangle = np.zeros((width, width))
         self.size = 0
-        self.fixed = int(fixed is not None)  # columns that are no atoms
         self._n_points, self._root = P, np.sqrt(ridge)
-        if fixed is not None:
-            if not fixed.any():
+        if latent is not None:
+            if not latent.any():
                 raise ValueError("leak must be 'unit' where a latent is zero at all points")
-            self.add(self._direction(fixed, None))
+            self.add(self._split(latent, None))
 
-    def direction(self, atom, k):
-        """What neuron k adds: direction, its part in the old ones, length; None if nothing."""
-        column = self._direction(atom, k)
+    def split(self, atom):
+        """What the next neuron adds: direction, its part in the old ones, length; None if nothing.
+
+        atom : (P,)
+        """
+        column = self._split(atom, self.size - self.n_fixed)
         _, along, length = column
         # The parts add up to the column: |column|^2 = |along|^2 + length^2.
         return column if length**2 > DEPENDENT * (along @ along + length**2) else None
 
     def add(self, column):
+        """Take in what `split` returned."""
         direction, along, length = column
         self.q[:, self.size] = direction
         self.triangle[: self.size, self.size] = along
         self.triangle[self.size, self.size] = length
         self.size += 1
 
-    def _direction(self, top, k):
+    def _split(self, top, neuron):
         column = np.zeros(len(self.q))
         column[: self._n_points] = top
-        if k is not None:
-            column[self._n_points + k] = self._root
+        if neuron is not None:
+            column[self._n_points + neuron] = self._root
         old, along = self.q[:, : self.size], np.zeros(self.size)
         for _ in range(2):  # the second pass removes what rounding left
             part = old.T @ column
@@ -349,64 +290,70 @@ class _Frame:
 
 
 def _select(atoms, task, K, score, leak):
-    """Places of up to K atoms in the order of choice, and a `_Frame` for each regression.
+    """Places of up to K atoms in the order of choice, and a `_Factor` for each regression.
 
     With unit leak all outputs are regressed on the same columns; with free leak each has its own
     latent among them, so there are R regressions on the same atoms.
     """
-    (P, R), N = task.target.shape, len(atoms)
+    P = len(task.kappa)
     ridge = P * task.penalty
-    frames = [_Frame(P, K, ridge, z) for z in ([None] if leak == "unit" else task.kappa.T)]
-    residual = task.target.copy()
-    for frame, share in zip(frames, residual.T, strict=False):
-        if frame.size:
-            share -= frame.q[:P, 0] * (frame.q[:P, 0] @ share)
-    product = np.empty((R, N))  # b^T r
-    square = None if score == "correlation" and ridge == 0 else np.empty(N)  # |b|^2
-    left = np.empty((len(frames), N)) if score == "residual" else None  # the denominator
-    for part, block in atoms:
-        for output, share in zip(product, residual.T, strict=True):
-            output[part] = share @ block
-        if square is not None:
-            square[part] = np.einsum("pn,pn->n", block, block)
-        if left is not None:
-            for row, frame in zip(left, frames, strict=True):
-                row[part] = square[part] + ridge
-                if frame.size:
-                    row[part] -= (frame.q[:P, 0] @ block) ** 2
-    available = np.ones(N, dtype=bool) if square is None else square > 0
+    factors = [_Factor(P, K, ridge, z) for z in ([None] if leak == "unit" else task.kappa.T)]
+    residual = task.target.T.copy()  # (R, P)
+    fixed = np.array([factor.q[:P, 0] for factor in factors if factor.size]).reshape(-1, P)
+    for share, direction in zip(residual, fixed, strict=False):  # none with unit leak
+        share -= direction * (direction @ share)
+    product, square, left = _first_look(atoms, residual, fixed, ridge, score)
+    available = np.ones(len(atoms), dtype=bool) if square is None else square > 0
     negligible = ROUND_OFF * np.linalg.norm(task.target)
     support = []
     while len(support) < K:
         if left is not None:
             available &= (left > DEPENDENT * square).all(axis=0)
-        chosen = _best(atoms, _scores(score, product, square, left), available, frames)
+        chosen = _best(atoms, _scores(score, product, square, left), available, factors)
         if chosen is None:
             break
         index, atom, columns = chosen
         if np.linalg.norm(product[:, index]) <= negligible * np.linalg.norm(atom):
             break
-        for frame, column in zip(frames, columns, strict=True):
-            frame.add(column)
-        # The ridge's rows of all other atoms are orthogonal to these, so that their tops suffice.
-        directions = np.column_stack([direction[:P] for direction, _, _ in columns])
-        shares = product[:, index] / np.array([length for _, _, length in columns])
-        residual -= directions * shares
-        available[index] = False
+        for factor, column in zip(factors, columns, strict=True):
+            factor.add(column)
         support.append(index)
+        available[index] = False
         if len(support) == K:
             break
-        for part, block in atoms:
-            for f, direction in enumerate(directions.T):
-                along = direction @ block
-                if left is not None:
-                    left[f, part] -= along**2
-                for output in range(R) if len(frames) == 1 else [f]:
-                    product[output, part] -= shares[output] * along
-            if ridge > 0:  # without, what is proportional to the atom has no length left
-                alike = (atom @ block) ** 2 >= (1 - DEPENDENT) * (atom @ atom) * square[part]
-                available[part] &= ~alike
-    return support, frames
+        # The ridge's rows of all other atoms are orthogonal to these, so that their tops suffice.
+        directions = np.array([direction[:P] for direction, _, _ in columns])
+        lengths = np.array([length for _, _, length in columns])
+        # With a ridge, what is proportional to the atom has to be told from the rest; without, it
+        # has no length left.
+        vectors = np.vstack([directions, atom]) if ridge > 0 else directions
+        along = atoms.products(vectors)
+        if ridge > 0:
+            alike, along = along[-1], along[:-1]
+            available &= alike**2 < (1 - DEPENDENT) * (atom @ atom) * square
+        # The residual is orthogonal to the old columns, so that q^T r = b^T r/length for a new q.
+        product -= (product[:, index] / lengths)[:, None] * along
+        if left is not None:
+            left -= along**2
+    return support, factors
+
+
+def _first_look(atoms, residual, fixed, ridge, score):
+    """What is kept about every atom b: b^T r (R, N), |b|^2 (N,), and what score "residual" divides
+    by, |b|^2 + ridge - |Q^T b|^2, a row a regression; None for what the score does not need.
+
+    residual : (R, P), r; fixed : (R, P), the latents' directions with free leak, else (0, P)
+    """
+    vectors = np.vstack([residual, fixed])
+    if score == "correlation" and ridge == 0:
+        return atoms.products(vectors)[: len(residual)], None, None
+    found, square = atoms.products_and_squares(vectors)
+    product, along = found[: len(residual)], found[len(residual) :]
+    if score != "residual":
+        return product, square, None
+    left = np.tile(square + ridge, (max(1, len(fixed)), 1))
+    left[: len(fixed)] -= along**2
+    return product, square, left
 
 
 def _scores(score, product, square, left):
@@ -417,108 +364,37 @@ def _scores(score, product, square, left):
         return np.sum(product**2 / (square if score == "normalised" else left), axis=0)
 
 
-def _best(atoms, scores, available, frames):
-    """The best atom that adds a direction: its place, itself, and its column in each frame."""
+def _best(atoms, scores, available, factors):
+    """The best atom that adds a direction: its place, itself, and what it adds to each factor."""
     scores = np.where(available, scores, -1.0)
-    k = frames[-1].size - frames[0].fixed
-    while True:
-        index = int(np.argmax(scores))
-        if scores[index] < 0:
-            return None
+    while (highest := scores.max()) >= 0:
+        index = int(np.argmax(scores >= (1 - TIE) * highest))
         atom = atoms.column(index)
-        columns = [frame.direction(atom, k) for frame in frames]
+        columns = [factor.split(atom) for factor in factors]
         if None not in columns:
             return index, atom, columns
         scores[index] = -1.0
         available[index] = False
+    return None
 
 
-def _path(basis, support, frames, task, leak):
-    """The fits of each length from the triangles of the frames."""
+def _path(basis, support, factors, task):
+    """The fits of each length from the triangles of the factors."""
     (P, R), K = task.target.shape, len(support)
-    first = frames[0].fixed
     n, decay = np.zeros((K + 1, K, R)), np.ones((K + 1, R))
-    for frame, outputs in zip(frames, [slice(None)] if len(frames) == 1 else range(R), strict=True):
-        inside = frame.q[:P].T @ task.target[:, outputs]
+    outputs = [slice(None)] if len(factors) == 1 else range(R)
+    for factor, output in zip(factors, outputs, strict=True):
+        n_fixed = factor.n_fixed
+        inside = factor.q[:P].T @ task.target[:, output]
         for k in range(K + 1):
-            size = first + k
+            size = n_fixed + k
             if size:
-                weights = solve_triangular(frame.triangle[:size, :size], inside[:size])
-                n[k, :k, outputs] = weights[first:]
-                if first:
-                    decay[k, outputs] = 1 - weights[0]
+                weights = solve_triangular(factor.triangle[:size, :size], inside[:size])
+                n[k, :k, output] = weights[n_fixed:]
+                if n_fixed:
+                    decay[k, output] = 1 - weights[0]
     rates = evaluate(basis, task.kappa)
     error = task.target - (1 - decay[:, None]) * task.kappa - rates @ n  # (K + 1, P, R)
     mse = np.mean(np.sum(error**2, axis=2), axis=1)
     objective = mse + task.penalty * np.sum(n**2, axis=(1, 2))
     return Pursuit(basis, support, n, decay, mse, mse / task.power, objective, task.tau)
-
-
-def _stacked(rates, task):
-    """Atoms and target as one least-squares problem in which the ridge is K more rows.
-
-    rates : (P, K); task : Regression
-    Returns : (P + K, K) and (P + K, R), or with no ridge the arrays themselves
-    """
-    if task.penalty == 0:
-        return rates, task.target
-    (P, K), R = rates.shape, task.target.shape[1]
-    return (
-        np.vstack([rates, np.sqrt(P * task.penalty) * np.eye(K)]),
-        np.vstack([task.target, np.zeros((K, R))]),
-    )
-
-
-def _explained(vectors, target):
-    """How much of |target|^2 each set of K vectors explains, by Gram-Schmidt on all sets at once.
-
-    vectors : (C, K, S); target : (S, R)
-    Returns : (C,)
-    """
-    directions = np.zeros_like(vectors)
-    for k in range(vectors.shape[1]):
-        vector = vectors[:, k]
-        square = np.sum(vector**2, axis=1)
-        for _ in range(2):  # the second pass removes what rounding left
-            along = np.einsum("cks,cs->ck", directions[:, :k], vector)
-            vector = vector - np.einsum("ck,cks->cs", along, directions[:, :k])
-        length = np.linalg.norm(vector, axis=1)
-        free = length**2 > DEPENDENT * square
-        directions[free, k] = vector[free] / length[free, None]
-    return np.sum((directions @ target) ** 2, axis=(1, 2))
-
-
-def _velocity(velocity, kappa):
-    """The velocity at all points, (P, R), finite."""
-    value = velocity(kappa) if callable(velocity) else velocity
-    value = np.asarray(value, dtype=float)
-    if value.shape != kappa.shape:
-        raise ValueError(f"velocity must have the shape of kappa, {kappa.shape}, got {value.shape}")
-    bad = np.flatnonzero(~np.isfinite(value).all(axis=1))
-    if len(bad):
-        raise ValueError(
-            f"velocity must be finite, got {value[bad[0]].tolist()} at point {bad[0]}, "
-            f"kappa = {kappa[bad[0]].tolist()}"
-        )
-    return value
-
-
-def check_dictionary(dictionary, task):
-    """Raise ValueError unless a Basis can be evaluated at the points of a Regression."""
-    if dictionary.rank != task.kappa.shape[1]:
-        raise ValueError(
-            f"dictionary must have the rank of kappa, {task.kappa.shape[1]}, got {dictionary.rank}"
-        )
-    if dictionary.n_inputs:
-        raise ValueError(
-            f"dictionary must have no input channel, got {dictionary.n_inputs}: "
-            "add a constant input to its bias"
-        )
-
-
-def _count(n_neurons, n_atoms):
-    if n_neurons not in range(1, n_atoms + 1):
-        raise ValueError(
-            f"n_neurons must be in 1 ... {n_atoms}, the atoms of the dictionary, got {n_neurons!r}"
-        )
-    return int(n_neurons)
