@@ -1,7 +1,8 @@
 """What small errors of its weights do to a network: a synapse is not known to sixteen digits.
 
 Weight noise of level d multiplies every entry of m, n, w_in and bias by 1 + d xi, with independent
-standard normal xi.
+standard normal xi: the network stays of low rank, as in a device that stores its factors. Noise in
+the N^2 entries of J itself is another model; `synaptic_gain` is about that one.
 """
 
 from dataclasses import replace
@@ -9,7 +10,7 @@ from dataclasses import replace
 import numpy as np
 
 from lrnn._check import not_negative
-from lrnn.network import drive
+from lrnn.network import connectivity, drive
 
 
 def perturbed(net, level, *, rng):
@@ -46,4 +47,23 @@ def noise_gain(net, kappa, v=None):
     if net.n_inputs:
         moved = moved + np.square(v) @ np.square(net.w_in).T
     variance = net.phi.function(inside) ** 2 + net.phi.derivative(inside) ** 2 * moved
+    return float(np.sqrt(np.mean(variance @ np.sum(net.n**2, axis=1))))
+
+
+def synaptic_gain(net, kappa, v=None):
+    """`noise_gain` where the N^2 entries of J are off, each by itself, and not m, n and bias.
+
+    Every J_ij is multiplied by 1 + d xi_ij. The error of a neuron's current is then a fixed number
+    at a fixed state, whatever m is, and the latents see it through n: gain^2 = sum_i |n_i|^2
+    <phi'_i^2 sum_j J_ij^2 phi_j^2>, to first order and for currents that have come to rest at that
+    error. It falls as 1/N where weights are spread evenly, and grows as |n|^2.
+
+    Current form only; arguments, result and errors as for `noise_gain`, and ValueError for a
+    network in rate form. Costs P N^2 operations.
+    """
+    if net.form != "current":
+        raise ValueError("synaptic_gain needs a network in current form")
+    inside = drive(net, kappa, v)
+    arriving = net.phi.function(inside) ** 2 @ np.square(connectivity(net)).T  # (P, N)
+    variance = net.phi.derivative(inside) ** 2 * arriving
     return float(np.sqrt(np.mean(variance @ np.sum(net.n**2, axis=1))))

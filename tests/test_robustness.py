@@ -3,8 +3,8 @@
 import numpy as np
 import pytest
 
-from lrnn.network import LowRankRNN, latent_velocity
-from lrnn.robustness import noise_gain, perturbed
+from lrnn.network import LowRankRNN, connectivity, drive, latent_velocity
+from lrnn.robustness import noise_gain, perturbed, synaptic_gain
 
 
 def network(seed, phi="tanh"):
@@ -31,6 +31,28 @@ def test_gain_predicts_the_error_under_small_noise(seed, phi):
     # 400 draws of a mean square whose points share their noise: about 40 independent directions a
     # draw would give 1 %, a few give 4 %; three times that.
     assert np.sqrt(np.mean(squares)) / level == pytest.approx(noise_gain(net, kappa, v), rel=0.1)
+
+
+@pytest.mark.parametrize("seed", [0, 1])
+def test_synaptic_gain_predicts_the_error_under_noise_in_every_entry_of_j(seed):
+    """Drawn: the current errors at a frozen state, and what the latents make of them."""
+    net, rng = network(seed), np.random.default_rng(200 + seed)
+    kappa, v = rng.normal(size=(20, 2)), rng.normal(size=(20, 1))
+    J, phi, level, squares = connectivity(net), net.phi.function, 1e-4, []
+    inside = drive(net, kappa, v)
+    for _ in range(400):
+        error = phi(inside) @ (level * rng.standard_normal(J.shape) * J).T
+        moved = (phi(inside + error) - phi(inside)) @ net.n
+        squares.append(np.mean(np.sum(moved**2, axis=1)))
+    # As above: points of one draw share their noise.
+    assert np.sqrt(np.mean(squares)) / level == pytest.approx(synaptic_gain(net, kappa, v), rel=0.1)
+
+
+def test_synaptic_gain_is_of_the_current_form_only():
+    net = network(0)
+    rate = LowRankRNN(net.m, net.n, w_in=net.w_in, form="rate")
+    with pytest.raises(ValueError, match="current form"):
+        synaptic_gain(rate, np.ones((1, 2)), np.ones((1, 1)))
 
 
 def test_gain_is_linear_in_n():
