@@ -116,7 +116,8 @@ def run(ctx, chapter, given, file, preset, folder, html, wants_help):
     for row in done.results["claims"]:
         if not row["as_expected"]:
             click.echo(
-                f"{row['id']}: {row['value']!r} lies outside {row['expect']}, expected at the published parameters"
+                f"{row['id']}: {row['value']!r} lies outside {row['expect']}, "
+                "expected at the published parameters"
             )
     click.echo(f"{'run' if done.fresh else 'already there'}: {done.folder}")
     if html:
