@@ -9,7 +9,8 @@ from dataclasses import replace
 
 import numpy as np
 
-from lrnn._check import not_negative
+from lrnn._check import finite_array, not_negative, positive
+from lrnn.basis import argument
 from lrnn.network import connectivity, drive
 
 
@@ -34,20 +35,47 @@ def noise_gain(net, kappa, v=None):
     """Error of the flow per level of weight noise, to first order and exactly so for small levels.
 
     A level d moves tau dkappa/dt by a random vector of root mean squared length d * gain over the
-    points: gain^2 = sum_i |n_i|^2 <phi_i^2 + phi'_i^2 (sum_k m_ik^2 kappa_k^2 + sum_d w_id^2 v_d^2
-    + bias_i^2)>. So a fit of error e on paper is one of about sqrt(e^2 + d^2 gain^2) in a network
-    whose weights are known to d.
+    points: gain^2 = sum_i |n_i|^2 c_i with c_i = <phi_i^2 + phi'_i^2 (sum_k m_ik^2 kappa_k^2 +
+    sum_d w_id^2 v_d^2 + bias_i^2)>. So a fit of error e on paper is one of about
+    sqrt(e^2 + d^2 gain^2) in a network whose weights are known to d.
 
     kappa : (P, R), the points; v : (P, D), None only without input channels
     Returns : float, latent units
     Raises : ValueError if a shape disagrees
     """
-    inside = drive(net, kappa, v)
-    moved = np.square(kappa) @ np.square(net.m).T + np.square(net.bias)
-    if net.n_inputs:
-        moved = moved + np.square(v) @ np.square(net.w_in).T
-    variance = net.phi.function(inside) ** 2 + net.phi.derivative(inside) ** 2 * moved
-    return float(np.sqrt(np.mean(variance @ np.sum(net.n**2, axis=1))))
+    return float(np.sqrt(_exposure(net, kappa, v) @ np.sum(net.n**2, axis=1)))
+
+
+def advised_ridge(velocity, basis, kappa, *, v=None, tau=1.0, level):
+    """The ridge for a network whose weights will be off by a relative `level`.
+
+    The expected squared error under weight noise has a price level^2 c_i on |n_i|^2, with the c_i
+    of `noise_gain`; their mean, over the variance of the target, is a ridge.
+
+    velocity : (P, R), wanted dkappa/dt at the points, latent units per s
+    basis : Basis; kappa : (P, R); v : (P, D), None only without input channels
+    tau : float, s, > 0
+    level : float, >= 0
+    Returns : float, dimensionless, for `lrnn.nef` and `lrnn.regression`
+    Raises : ValueError if a shape disagrees, a number is out of range, or the target kappa + tau
+        velocity is the same at all points
+    """
+    kappa = finite_array("kappa", kappa, ("P", basis.rank))
+    velocity = finite_array("velocity", velocity, kappa.shape)
+    variance = (kappa + positive("tau", tau) * velocity).var(axis=0).sum()
+    if not variance > 0:
+        raise ValueError("velocity must make kappa + tau velocity vary over the points")
+    return float(not_negative("level", level) ** 2 * _exposure(basis, kappa, v).mean() / variance)
+
+
+def _exposure(neurons, kappa, v):
+    """c_i of each neuron of a network or basis, (N,): what weight noise does to its rate."""
+    inside = argument(neurons, kappa, v)
+    moved = np.square(kappa) @ np.square(neurons.m).T + np.square(neurons.bias)
+    if neurons.n_inputs:
+        moved = moved + np.square(v) @ np.square(neurons.w_in).T
+    phi = neurons.phi
+    return np.mean(phi.function(inside) ** 2 + phi.derivative(inside) ** 2 * moved, axis=0)
 
 
 def synaptic_gain(net, kappa, v=None):

@@ -3,8 +3,10 @@
 import numpy as np
 import pytest
 
+from lrnn import nef, targets
+from lrnn.basis import gaussian_basis
 from lrnn.network import LowRankRNN, connectivity, drive, latent_velocity
-from lrnn.robustness import noise_gain, perturbed, synaptic_gain
+from lrnn.robustness import advised_ridge, noise_gain, perturbed, synaptic_gain
 
 
 def network(seed, phi="tanh"):
@@ -76,3 +78,31 @@ def test_noise_is_relative_and_leaves_zeros_and_the_readout_alone():
 def test_a_negative_level_is_named():
     with pytest.raises(ValueError, match=r"level must be at least 0, got -0\.1"):
         perturbed(network(5), -0.1, rng=np.random.default_rng(0))
+
+
+@pytest.mark.parametrize("level", [1e-3, 1e-2])
+@pytest.mark.parametrize("make", [targets.cubic, targets.hopf])
+def test_the_advised_ridge_is_near_the_best_under_noise_that_is_drawn(make, level):
+    target, tau = make(), 0.3
+    kappa = targets.grid(target, 101 if target.dimension == 1 else 15)
+    wanted = target.rhs(kappa)
+    basis = gaussian_basis(60, target.dimension, rng=np.random.default_rng(6))
+    advised = advised_ridge(wanted, basis, kappa, tau=tau, level=level)
+
+    def drawn_error(ridge):
+        net = nef.embed_samples(wanted, basis, kappa, tau=tau, ridge=ridge).network
+        rng = np.random.default_rng(7)  # the same noise for every ridge
+        noisy = (perturbed(net, level, rng=rng) for _ in range(100))
+        return np.sqrt(np.mean([nef.flow_error(one, wanted, kappa).nmse for one in noisy]))
+
+    around = [drawn_error(advised * factor) for factor in 10.0 ** np.arange(-4, 5)]
+    # The prices of neurons are replaced by their mean, which costs a few percent.
+    assert drawn_error(advised) < 1.1 * min(around)
+    assert max(around) > 1.3 * min(around)  # the choice matters
+
+
+def test_a_target_that_does_not_vary_has_no_ridge():
+    basis = gaussian_basis(5, 1, rng=np.random.default_rng(8))
+    kappa = np.linspace(-1, 1, 9)[:, None]
+    with pytest.raises(ValueError, match="vary over the points"):
+        advised_ridge(-kappa, basis, kappa, level=0.1)
