@@ -6,16 +6,17 @@ import signal
 import time
 from pathlib import Path
 
+import nbformat
 import psutil
 import pytest
 from nbformat import v4
 
-from lrnn.book.execute import Finished, Job, Started, execute_all, write_json
+from lrnn.book.execute import Finished, Job, Started, execute, execute_all, write_json
 from lrnn.book.progress import Progress
 
 
-def job(folder, name, code):
-    cells = [v4.new_code_cell(code)]
+def job(folder, name, *codes):
+    cells = [v4.new_code_cell(code) for code in codes]
     kernel = {"name": "python3", "display_name": "Python 3", "language": "python"}
     notebook = v4.new_notebook(cells=cells, metadata={"kernelspec": kernel})
     return Job(name, notebook, {}, folder, folder / f"{name}.ipynb", {})
@@ -37,6 +38,16 @@ def test_more_jobs_than_workers_all_end_and_a_lost_worker_is_named(tmp_path):
         "job2": "",
         "lost": "its process ended with exit code -9",
     }
+
+
+@pytest.mark.parametrize("last", ["1 / 0", "import os; os._exit(1)"], ids=["error", "dead kernel"])
+def test_what_was_computed_just_before_an_end_is_kept(tmp_path, last):
+    made = job(tmp_path, "short", "40 + 2", last)  # much shorter than the interval between saves
+    ended = execute(made)
+    assert ended.error
+    kept = nbformat.read(made.partial, as_version=4)
+    [first] = [cell for cell in kept.cells if cell.source == "40 + 2"]
+    assert [output.data["text/plain"] for output in first.outputs] == ["42"]
 
 
 def test_json_is_the_old_or_the_new_file(tmp_path, monkeypatch):
