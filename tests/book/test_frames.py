@@ -8,8 +8,7 @@ import nbformat
 import numpy as np
 import pytest
 from bs4 import BeautifulSoup
-from IPython.core.interactiveshell import InteractiveShell
-from IPython.utils.capture import capture_output
+from displayed import displayed
 from matplotlib import pyplot as plt
 from matplotlib import rc_context
 from matplotlib.image import imread
@@ -37,11 +36,9 @@ def drawn(counts=(1, 2, 30), size=(4, 2)):
 
 def data_of(figures, **changes):
     """The data of the one output that frames display."""
-    InteractiveShell.instance()
-    with capture_output() as captured, rc_context():
+    with rc_context():
         use_style()
-        frames(figures, **(WORDS | changes))
-    [output] = captured.outputs
+        [output] = displayed(lambda: frames(figures, **(WORDS | changes)))
     return output.data
 
 

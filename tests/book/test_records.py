@@ -5,8 +5,7 @@ import math
 
 import numpy as np
 import pytest
-from IPython.core.interactiveshell import InteractiveShell
-from IPython.utils.capture import capture_output
+from displayed import displayed
 from nbformat import v4
 from rich.console import Console
 
@@ -56,12 +55,9 @@ def test_expectation_is_a_closed_interval_and_faults_show_all_digits(value, insi
 
 def shown_by(cell):
     """A notebook of one cell, with what its code displays as a kernel would keep it."""
-    InteractiveShell.instance()
-    with capture_output() as captured:
-        cell()
     outputs = [
         v4.new_output("display_data", data=shown.data, metadata=shown.metadata)
-        for shown in captured.outputs
+        for shown in displayed(cell)
     ]
     return v4.new_notebook(cells=[v4.new_code_cell(outputs=outputs)])
 
