@@ -28,6 +28,14 @@ def finite_array(name, value, shape):
     return array
 
 
+def freeze(record, arrays):
+    """Set fields of a frozen dataclass to read-only copies of arrays, given by name."""
+    for name, array in arrays.items():
+        own = array.copy()
+        own.setflags(write=False)
+        object.__setattr__(record, name, own)
+
+
 def positive(name, value):
     """Return `value` as a float that is finite and greater than zero, or raise ValueError."""
     number = _number(name, value)

@@ -8,7 +8,7 @@ from dataclasses import KW_ONLY, dataclass
 
 import numpy as np
 
-from lrnn._check import finite_array, not_negative, positive
+from lrnn._check import finite_array, freeze, not_negative, positive
 from lrnn.nonlinearity import TANH, Nonlinearity, nonlinearity
 
 
@@ -41,10 +41,7 @@ class Basis:
             "bias": finite_array("bias", bias, (N,)),
             "w_in": finite_array("w_in", w_in, (N, "D")),
         }
-        for name, array in arrays.items():
-            own = array.copy()
-            own.setflags(write=False)
-            object.__setattr__(self, name, own)
+        freeze(self, arrays)
         object.__setattr__(self, "phi", nonlinearity(self.phi))
 
     def __len__(self):

@@ -21,7 +21,7 @@ from typing import NamedTuple
 
 import numpy as np
 
-from lrnn._check import finite_array, positive
+from lrnn._check import finite_array, freeze, positive
 from lrnn.nonlinearity import TANH, Nonlinearity, nonlinearity
 
 FORMS = ("current", "rate")
@@ -73,10 +73,7 @@ class LowRankRNN:
             "w_out": finite_array("w_out", given["w_out"], (N, "O")),
             "bias": finite_array("bias", given["bias"], (N,)),
         }
-        for name, array in arrays.items():
-            own = array.copy()
-            own.setflags(write=False)
-            object.__setattr__(self, name, own)
+        freeze(self, arrays)
         object.__setattr__(self, "tau", positive("tau", self.tau))
         object.__setattr__(self, "phi", nonlinearity(self.phi))
         if self.form not in FORMS:
