@@ -117,6 +117,9 @@ def test_the_gcv_choice_is_that_of_scikit_learn():
         for a in alphas
     ]
     np.testing.assert_allclose(path.freedom, freedom, rtol=1e-9)
+    # The score itself, by its definition.
+    defined = path.mse / (1 - np.array(freedom) / 400) ** 2
+    np.testing.assert_allclose(path.gcv, defined, rtol=1e-9)
 
 
 def test_holding_out_is_refitting_without_each_group():
