@@ -130,13 +130,42 @@ def tuned_basis(n_neurons, domain, *, m_std=1.0, phi=TANH, rng):
     rng : numpy Generator
     Raises : ValueError if an argument is out of range
     """
-    domain = finite_array("domain", domain, ("R", 2))
-    if (domain[:, 0] >= domain[:, 1]).any():
-        raise ValueError(f"domain must have low < high in every row, got {domain.tolist()}")
-    N, R = _size(n_neurons, len(domain))
-    m = positive("m_std", m_std) * rng.normal(size=(N, R))
-    centre = rng.uniform(domain[:, 0], domain[:, 1], size=(N, R))
-    return Basis(m, -np.sum(m * centre, axis=1), phi=phi)
+    m, offset = _centred(n_neurons, domain, m_std, rng)
+    return Basis(m, offset, phi=phi)
+
+
+def moving_basis(n_neurons, domain, t, v, *, m_std=1.0, speed_std=1.0, phi=TANH, rng):
+    """`tuned_basis` for an input that changes: each function is tuned to a place and a moment.
+
+    A neuron draws a centre c, as in `tuned_basis`, and a moment s at which its function passes
+    there: m . c + w_in . v(s) + bias = 0. Its input weights point in a random direction and are
+    scaled so that the offset w_in . v moves, at that moment, at a speed from a normal law. Where v
+    fades as e^{-t} weights therefore grow as e^{s}, log-uniformly, and late moments have as many
+    neurons that still move as early ones.
+
+    n_neurons : int, N
+    domain : (R, 2), the box of the latent state, low and high
+    t : (T,), s, increasing, the times among which moments are drawn, where v moves
+    v : (T, D), the input that the neurons see at these times
+    m_std : float, > 0, standard deviation of the slopes
+    speed_std : float, > 0, that of the speed, 1/s
+    rng : numpy Generator
+    Raises : ValueError if an argument is out of range, a shape disagrees, or v does not move
+    """
+    t = finite_array("t", t, ("T",))
+    v = finite_array("v", v, (len(t), "D"))
+    if len(t) < 2 or (np.diff(t) <= 0).any():
+        raise ValueError("t must hold at least two increasing times")
+    velocity = np.gradient(v, t, axis=0)
+    moves = np.flatnonzero(velocity.any(axis=1))
+    if len(moves) == 0:
+        raise ValueError("v must move: it is the same at all times; a bias does what it can do")
+    m, offset = _centred(n_neurons, domain, m_std, rng)
+    moment = rng.choice(moves, size=len(m))
+    direction = rng.normal(size=(len(m), v.shape[1]))
+    speed = positive("speed_std", speed_std) * rng.normal(size=len(m))
+    w_in = direction * (speed / np.sum(direction * velocity[moment], axis=1))[:, None]
+    return Basis(m, offset - np.sum(w_in * v[moment], axis=1), w_in=w_in, phi=phi)
 
 
 def grid_basis(n_per_axis, rank=1, *, m_max=5.0, bias_max=10.0, phi=TANH):
@@ -167,6 +196,17 @@ def is_odd(phi):
     """Whether phi(-x) = -phi(x), judged on points between 0 and 3."""
     x = np.linspace(0, 3, 31)
     return np.allclose(phi.function(-x), -phi.function(x), rtol=0, atol=1e-12)
+
+
+def _centred(n_neurons, domain, m_std, rng):
+    """Gaussian slopes m (N, R), and the offsets -m . c (N,) of centres c uniform in the domain."""
+    domain = finite_array("domain", domain, ("R", 2))
+    if (domain[:, 0] >= domain[:, 1]).any():
+        raise ValueError(f"domain must have low < high in every row, got {domain.tolist()}")
+    N, R = _size(n_neurons, len(domain))
+    m = positive("m_std", m_std) * rng.normal(size=(N, R))
+    centre = rng.uniform(domain[:, 0], domain[:, 1], size=(N, R))
+    return m, -np.sum(m * centre, axis=1)
 
 
 def _size(n_neurons, rank):

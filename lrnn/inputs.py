@@ -1,13 +1,100 @@
 """Time-varying inputs: signals of time, random signals, and what the membrane makes of them.
 
 A deterministic signal is a function of time, scalar or array, so that the adaptive integrator and
-the Euler method can use the same one. `channels` stacks sampled signals into trials (B, T, D).
+the Euler method can use the same one. `channels` stacks sampled signals into trials (B, T, D). A
+`FilteredInput` is an input known on both sides of the membrane, before it and behind it.
 """
 
+from collections.abc import Callable
+from typing import NamedTuple
+
 import numpy as np
+from scipy.interpolate import CubicSpline
 from scipy.signal import lfilter
 
 from lrnn._check import finite_array, not_negative, positive
+
+
+class FilteredInput(NamedTuple):
+    """D input channels as they are sent, u, and as neurons see them, tau dv/dt = -v + u.
+
+    Both are functions of time (s): t (...) -> (..., D). A network in current form is run with
+    u from v0 = v(t[0]); one in rate form sees what it is sent, and v itself can be sent to it.
+    """
+
+    u: Callable
+    v: Callable
+
+
+def held(*levels):
+    """Channels that have always been constant: u = v = levels, one number each."""
+    level = finite_array("levels", levels, ("D",))
+
+    def signal(t):
+        return np.broadcast_to(level, (*np.shape(t), len(level)))
+
+    return FilteredInput(signal, signal)
+
+
+def clamped(*, tau, amplitude=1.0):
+    """One channel, zero before t = 0 and `amplitude` from there on: v = amplitude (1 - e^{-t/tau}).
+
+    tau : float, time constant of the network, s, > 0
+    """
+    tau = positive("tau", tau)
+
+    def u(t):
+        return step(t, onset=0.0, amplitude=amplitude)[..., None]
+
+    def v(t):
+        return u(t) - exponential_decay(t, tau=tau, amplitude=amplitude)[..., None]
+
+    return FilteredInput(u, v)
+
+
+def decaying(*time_constants, tau, amplitude=1.0):
+    """Channels that have v = amplitude e^{-t/time_constant}, from t = 0 on.
+
+    The input that does it is u = (1 - tau/time_constant) v: none at all where the time constant is
+    the network's own, for then v is what is left of the kick that made v(0).
+
+    time_constants : D floats, s, > 0
+    tau : float, time constant of the network, s, > 0
+    """
+    own = np.array([positive("time_constants", each) for each in time_constants])
+    sent = 1.0 - positive("tau", tau) / own
+
+    def v(t):
+        return amplitude * np.exp(-np.asarray(t)[..., None] / own)
+
+    return FilteredInput(lambda t: sent * v(t), v)
+
+
+def sampled(t, v, *, tau):
+    """The input behind any given v: a cubic spline through its samples, and u = v + tau dv/dt.
+
+    t : (T,), s, increasing, at least two
+    v : (T, D), what the neurons should see at these times
+    tau : float, time constant of the network, s, > 0
+    Returns : FilteredInput, defined from t[0] to t[-1] and nan outside
+    Raises : ValueError if a shape disagrees, t does not increase or tau is not positive
+    """
+    t, tau = finite_array("t", t, ("T",)), positive("tau", tau)
+    v = finite_array("v", v, (len(t), "D"))
+    if len(t) < 2 or (np.diff(t) <= 0).any():
+        raise ValueError("t must hold at least two increasing times")
+    spline = CubicSpline(t, v, extrapolate=False)
+    slope = spline.derivative()
+    return FilteredInput(lambda time: spline(time) + tau * slope(time), spline)
+
+
+def joined(*inputs):
+    """The channels of several inputs side by side, one FilteredInput."""
+
+    def signal(side):
+        return lambda t: np.concatenate([getattr(each, side)(t) for each in inputs], axis=-1)
+
+    return FilteredInput(signal("u"), signal("v"))
 
 
 def step(t, *, onset, amplitude=1.0):

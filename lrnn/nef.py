@@ -13,7 +13,7 @@ from typing import NamedTuple
 import numpy as np
 
 from lrnn._check import finite_array, positive
-from lrnn.basis import evaluate
+from lrnn.basis import evaluate, is_odd
 from lrnn.network import LowRankRNN, latent_velocity
 from lrnn.regression import importance, ridge_solve
 
@@ -104,6 +104,65 @@ def embed_samples(
     return Embedding(network, report)
 
 
+def embed_in_time(rhs, basis, kappa, t, v, *, tau=1.0, ridge=0.0, weights=None, form="current"):
+    """A network whose latents obey dkappa/dt = rhs(kappa, t) while its neurons see v(t).
+
+    The clock of the network is its input: functions phi(m kappa + w_in v(t) + bias) that move in
+    time, added up with weights that do not (the paper's section 5). The fit is over all P T pairs
+    of a point and a moment. Where v comes near zero, a basis without offsets is left with odd
+    functions; the report then warns.
+
+    rhs : (..., R), (...) -> (..., R), latent units per s, at states and times (s)
+    basis : Basis with R latents and D >= 1 input channels
+    kappa : (P, R), points of the fit
+    t : (T,), moments of the fit, s
+    v : (T, D), the input that the neurons see at these moments
+    weights : (P,), >= 0, importance of each point at every moment, or (T, P)
+    tau, ridge, form : as for `embed_ode`
+    Returns : Embedding
+    Raises : ValueError as `embed_ode`, or if the basis has no input channel
+    """
+    states, moments, seen = _pairs(basis, kappa, t, v)
+    wanted = velocity_at(rhs, states, moments)
+    if weights is not None:
+        weights = np.broadcast_to(weights, (len(t), len(kappa))).ravel()
+    fit = embed_samples(
+        wanted, basis, states, v=seen, tau=tau, ridge=ridge, weights=weights, form=form
+    )
+    odd = not basis.bias.any() and is_odd(basis.phi)
+    reach = np.abs(np.asarray(v) @ basis.w_in.T).max(axis=1)
+    if odd and reach.min() < 0.1:
+        moment = t[int(np.argmin(reach))]
+        warning = (
+            f"at t = {moment:g} s the input moves no function by more than {reach.min():.2g}, and "
+            "there are no offsets: only odd functions are left there"
+        )
+        fit = fit._replace(report=fit.report._replace(warnings=(*fit.report.warnings, warning)))
+    return fit
+
+
+def error_in_time(net, rhs, kappa, t, v):
+    """Root mean squared error of the flow over the points, at each moment: (T, R), latent units.
+
+    net : LowRankRNN; rhs, kappa, t, v : as for `embed_in_time`
+    Raises : ValueError if a shape disagrees or a value is not finite
+    """
+    states, moments, seen = _pairs(net, kappa, t, v)
+    error = net.tau * (latent_velocity(net, states, seen) - velocity_at(rhs, states, moments))
+    return np.sqrt(np.mean(error.reshape(len(t), -1, net.rank) ** 2, axis=1))
+
+
+def _pairs(neurons, kappa, t, v):
+    """All pairs of a moment and a point: states (T P, R), times (T P,) and inputs (T P, D)."""
+    kappa = finite_array("kappa", kappa, ("P", neurons.rank))
+    t = finite_array("t", t, ("T",))
+    if neurons.n_inputs == 0:
+        raise ValueError("the basis must have an input channel: without one nothing moves in time")
+    v = finite_array("v", v, (len(t), neurons.n_inputs))
+    P, T = len(kappa), len(t)
+    return np.tile(kappa, (T, 1)), np.repeat(t, P), np.repeat(v, P, axis=0)
+
+
 def problem(velocity, basis, kappa, *, v=None, tau=1.0):
     """The regression problem itself: design matrix (P, N) and target kappa + tau velocity (P, R).
 
@@ -129,7 +188,7 @@ def flow_error(net, velocity, kappa, *, v=None, weights=None):
 
 
 def velocity_at(rhs, kappa, v=None):
-    """rhs(kappa), or rhs(kappa, v) if v is given, at P points, checked: (P, R).
+    """rhs(kappa), or rhs(kappa, v) if inputs or times v are given, at P points, checked: (P, R).
 
     Raises : ValueError if the shape is not that of kappa or a value is not finite, with the point
     """

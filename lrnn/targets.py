@@ -77,11 +77,24 @@ def cubic(roots=(-1.0, 0.0, 1.0), *, gain=1.0):
     """dz/dt = -gain (z - a)(z - b)(z - c): bistable, with a < b < c, of which b is unstable.
 
     The paper's Fig. 1 has a cubic with an even part, such as roots (-1.2, 0.2, 1.2); the default,
-    z - z^3, is odd. This is `polynomial` with three roots.
+    z - z^3, is odd. This is `polynomial` with three roots, and the flow where they are -c, 0, c.
     """
-    return polynomial(finite_array("roots", roots, (3,)), gain=gain)._replace(
+    roots = finite_array("roots", roots, (3,))
+    target = polynomial(roots, gain=gain)._replace(
         name="cubic", source="the paper, Fig. 1 (form; its coefficients are not printed)"
     )
+    edge = roots[2]
+    if roots[1] != 0 or roots[0] != -edge:
+        return target
+
+    def flow(z0, t):
+        # (z/edge)^2 obeys a logistic equation; decay in the denominator cannot overflow, and where
+        # it underflows at z0 = 0, tiny keeps that at rest.
+        z0 = np.asarray(z0, dtype=float)[..., None, :]
+        square, decay = (z0 / edge) ** 2, np.exp(-2 * gain * edge**2 * np.asarray(t))[:, None]
+        return z0 / np.sqrt(np.maximum(square + (1.0 - square) * decay, np.finfo(float).tiny))
+
+    return target._replace(flow=flow)
 
 
 def sine(half_width=2):
