@@ -157,7 +157,8 @@ def moving_basis(n_neurons, domain, t, v, *, m_std=1.0, speed_std=1.0, phi=TANH,
     if len(t) < 2 or (np.diff(t) <= 0).any():
         raise ValueError("t must hold at least two increasing times")
     velocity = np.gradient(v, t, axis=0)
-    moves = np.flatnonzero(velocity.any(axis=1))
+    # A velocity that is zero but for rounding, as at the top of a sine, would make huge weights.
+    moves = np.flatnonzero((np.abs(velocity) > 1e-12 * np.abs(velocity).max(axis=0)).any(axis=1))
     if len(moves) == 0:
         raise ValueError("v must move: it is the same at all times; a bias does what it can do")
     m, offset = _centred(n_neurons, domain, m_std, rng)

@@ -9,7 +9,7 @@ from typing import NamedTuple
 import numpy as np
 from scipy.special import ndtr
 
-from lrnn._check import finite_array, positive
+from lrnn._check import finite_array, not_negative, positive
 
 
 class Pooled(NamedTuple):
@@ -30,7 +30,7 @@ def pool(observed, reference, doses, *, n_reference):
     generalised least squares allows for that: doses of both signs cancel it.
 
     observed : (..., K, T), perturbed trials
-    reference : (..., T), mean of unperturbed trials
+    reference : (..., T), mean of unperturbed trials; (T,) is common to all
     doses : (K,), signed relative size of each perturbation, not all 0
     n_reference : int, >= 1, unperturbed trials behind the reference
     Returns : Pooled
@@ -42,10 +42,14 @@ def pool(observed, reference, doses, *, n_reference):
     observed = np.asarray(observed, dtype=float)
     if observed.ndim < 2 or observed.shape[-2] != len(doses):
         raise ValueError(f"observed must be (..., {len(doses)}, T), got {observed.shape}")
+    reference = np.asarray(reference, dtype=float)
+    own = (*observed.shape[:-2], observed.shape[-1])
+    if reference.shape not in {own, own[-1:]}:
+        raise ValueError(f"reference must have shape {own}, got {reference.shape}")
     weights = doses - doses.sum() / (positive("n_reference", n_reference) + len(doses))
     precision = weights @ doses
     response = np.einsum("k,...kt->...t", weights, observed)
-    response = (response - weights.sum() * np.asarray(reference)) / precision
+    response = (response - weights.sum() * reference) / precision
     return Pooled(response, float(1.0 / np.sqrt(precision)))
 
 
@@ -56,6 +60,7 @@ def explained(response, templates):
 
     response : (..., T); templates : (M, T), none of them zero
     Returns : (..., M), between 0 and 1
+    Raises : ValueError if a shape disagrees or a template is zero
     """
     templates = _unit(templates)
     return (response @ templates.T) ** 2 / np.sum(np.square(response), axis=-1, keepdims=True)
@@ -71,6 +76,7 @@ def log_evidence(response, families, *, std):
     families : F arrays (M_f, T), the templates of each
     std : float, > 0, standard deviation of the noise of the response
     Returns : (..., F), up to a constant common to all
+    Raises : ValueError if a shape disagrees, a template is zero or std is not positive
     """
     std = positive("std", std)
     best = []
@@ -87,10 +93,11 @@ def confusion(template, other, *, std):
     With projections X, Y on the two unit vectors, |Y| > |X| where X - Y and X + Y differ in sign,
     and these two are independent normal variables.
 
-    template : (T,), the noiseless response; its size counts
+    template : (T,), the noiseless response, not zero; its size counts
     other : (T,), another template; its size does not
     std : float, > 0, standard deviation of the noise of the response
-    Returns : float, at most 1/2
+    Returns : float, at most 1/2, which it nears as the response becomes small or the two alike
+    Raises : ValueError if a shape disagrees, a template is zero or std is not positive
     """
     size, overlap = np.linalg.norm(template), float(_unit(template) @ _unit(other))
     apart, together = (
@@ -110,8 +117,15 @@ def fluctuation_likelihood(deviation, growth, process_std, *, noise_std):
     growth : (T - 1,), factor per step; process_std : (T - 1,), > 0, noise added in each
     noise_std : float, >= 0
     Returns : (...)
+    Raises : ValueError if a shape disagrees or a number is out of range
     """
-    deviation = np.asarray(deviation, dtype=float)
+    deviation, noise_std = np.asarray(deviation, dtype=float), not_negative("noise_std", noise_std)
+    growth = finite_array("growth", growth, ("T - 1",))
+    process_std = finite_array("process_std", process_std, (len(growth),))
+    if not (process_std > 0).all():
+        raise ValueError("process_std must be greater than 0 in every step")
+    if deviation.ndim < 1 or deviation.shape[-1] != len(growth) + 1:
+        raise ValueError(f"deviation must be (..., {len(growth) + 1}), got {deviation.shape}")
     mean, variance = np.zeros(deviation.shape[:-1]), 0.0
     total = np.zeros(deviation.shape[:-1])
     for k, (factor, added) in enumerate(zip(growth, process_std, strict=True)):

@@ -125,7 +125,11 @@ def embed_in_time(rhs, basis, kappa, t, v, *, tau=1.0, ridge=0.0, weights=None, 
     states, moments, seen = _pairs(basis, kappa, t, v)
     wanted = velocity_at(rhs, states, moments)
     if weights is not None:
-        weights = np.broadcast_to(weights, (len(t), len(kappa))).ravel()
+        T, P = len(t), len(kappa)
+        if np.shape(weights) not in {(P,), (T, P)}:
+            shape = np.shape(weights)
+            raise ValueError(f"weights must have shape ({P},) or ({T}, {P}), got {shape}")
+        weights = np.broadcast_to(weights, (T, P)).ravel()
     fit = embed_samples(
         wanted, basis, states, v=seen, tau=tau, ridge=ridge, weights=weights, form=form
     )

@@ -2,6 +2,7 @@
 
 import numpy as np
 import pytest
+from scipy.stats import kstest
 
 from lrnn.basis import (
     Basis,
@@ -10,6 +11,7 @@ from lrnn.basis import (
     gaussian_basis,
     grid_basis,
     is_odd,
+    moving_basis,
     tuned_basis,
     uniform_basis,
 )
@@ -66,6 +68,83 @@ def test_tuned_functions_have_their_centre_in_the_domain():
     assert np.std(basis.m) == pytest.approx(2.0, rel=0.1)
 
 
+@pytest.mark.parametrize(("domain", "D"), [([[-1, 2]], 1), ([[-1, 2], [0, 0.5]], 3)])
+def test_moving_functions_pass_a_centre_in_the_domain_at_one_of_the_moments(domain, D):
+    t, domain = np.array([0.0, 0.3, 0.4, 1.2]), np.array(domain, dtype=float)
+    v = np.random.default_rng(4).normal(size=(4, D))
+    basis = moving_basis(500, domain, t, v, m_std=2.0, rng=np.random.default_rng(5))
+    corners = np.stack(np.meshgrid(*domain), axis=-1).reshape(-1, len(domain))
+    inside = np.stack([argument(basis, corners, np.tile(now, (len(corners), 1))) for now in v])
+    # A plane that meets a box has corners on both sides of it.
+    meets = (inside.min(axis=1) <= 0) & (inside.max(axis=1) >= 0)
+    assert meets.any(axis=0).all()
+    assert not meets.all(axis=0).all()  # a test that could fail
+    assert np.std(basis.m) == pytest.approx(2.0, rel=0.15)  # 5 sigma of 500 numbers
+
+
+def crossings(t, v, seed, **choices):
+    """A basis whose centres are all 0.3, and the time and speed at which each passes there.
+
+    Interpolates v, which falls, at w_in v(s) = -bias - 0.3 m.
+    """
+    place = 0.3 + 1e-9 * np.array([[-1.0, 1.0]])
+    basis = moving_basis(4000, place, t, v, rng=np.random.default_rng(seed), **choices)
+    level = -(basis.bias + 0.3 * basis.m[:, 0]) / basis.w_in[:, 0]
+    moment = np.interp(-level, -v[:, 0], t)
+    slope = np.interp(moment, t, np.gradient(v[:, 0], t))
+    return basis, moment, basis.w_in[:, 0] * slope
+
+
+@pytest.mark.parametrize("seed", range(3))
+def test_moments_are_drawn_among_the_times_alike_and_speeds_from_their_law(seed):
+    t = np.array([0.0, 0.1, 0.3, 0.6, 1.0, 1.5, 2.1, 2.8])
+    _, moment, speed = crossings(t, np.exp(-t)[:, None], seed, m_std=0.5, speed_std=1.5)
+    which = np.argmin(np.abs(moment[:, None] - t), axis=1)
+    # The centres' 1e-9 times m over the smallest speeds among 4000, some 1e-3.
+    np.testing.assert_allclose(moment, t[which], atol=1e-4)
+    counts = np.bincount(which, minlength=8)
+    np.testing.assert_allclose(counts, 500, atol=5 * np.sqrt(4000 * 7 / 64))  # five sigma
+    assert kstest(speed / 1.5, "norm").pvalue > 1e-5  # once in 1e5
+
+
+@pytest.mark.parametrize("seed", range(3))
+def test_where_the_input_fades_weights_are_log_uniform(seed):
+    """v = e^{-t}: log|w_in| = s + log|speed| at moments s, as many late ones that move as early."""
+    t = np.linspace(0, 10, 401)
+    basis, moment, speed = crossings(t, np.exp(-t)[:, None], seed, speed_std=0.7)
+    weight = np.log(np.abs(basis.w_in[:, 0]))
+    # Differences over 2 * 0.025 are good to 0.025^2/6, over one interval at the ends to 0.013.
+    np.testing.assert_allclose(weight - np.log(np.abs(speed)), moment, atol=0.015)
+    assert kstest(moment / 10, "uniform").pvalue > 1e-5
+    # log|speed| of a normal law has variance pi^2/8 and the moments 10^2/12, of 4000 draws.
+    assert weight.var() == pytest.approx(100 / 12 + np.pi**2 / 8, rel=5 * np.sqrt(1 / 4000))
+    early, late = np.abs(speed[moment < 2]), np.abs(speed[moment > 8])
+    # Medians of some 800 numbers each, good to 5 %.
+    assert np.median(late) == pytest.approx(np.median(early), rel=0.3)
+
+
+def test_weights_of_several_channels_point_anywhere_and_only_moments_that_move_are_drawn():
+    """v moves in its first channel only, and only between 1 and 2: there functions have centres."""
+    t = np.linspace(0, 3, 31)
+    v = np.stack([np.clip(t, 1, 2), np.full(31, 5.0)], axis=1)
+    basis = moving_basis(2000, [[-1e-9, 1e-9]], t, v, speed_std=2.0, rng=np.random.default_rng(6))
+    # Crossing at 0 where w1 v1 + 5 w2 + bias = 0, and the speed is w1.
+    level = -(basis.bias + 5 * basis.w_in[:, 1]) / basis.w_in[:, 0]
+    assert (np.abs(np.clip(level, 1, 2) - level) < 1e-3).all()
+    assert len(np.unique(level.round(2))) == 11  # 1.0, 1.1, ... 2.0
+    inner = (level > 1.05) & (level < 1.95)  # at the edges differences see half the slope
+    assert basis.w_in[inner, 0].std() == pytest.approx(2.0, rel=5 / np.sqrt(2 * inner.sum()))
+    # The ratio of two normal numbers is Cauchy.
+    assert kstest(basis.w_in[:, 1] / basis.w_in[:, 0], "cauchy").pvalue > 1e-5
+
+
+def test_a_turning_point_of_the_input_is_not_a_moment_that_moves():
+    t = np.pi * np.arange(9) / 8
+    basis = moving_basis(300, [[-1, 1]], t, np.sin(t)[:, None], rng=np.random.default_rng(7))
+    # The slowest moments left move at cos(3 pi/8) = 0.38, and speeds are below 4.5.
+    assert np.abs(basis.w_in).max() < 4.5 / 0.36
+
+
 @pytest.mark.parametrize(("rank", "n_per_axis"), [(1, 5), (1, 6), (2, 5), (3, 4)])
 @pytest.mark.parametrize("phi", ["tanh", "relu"])
 def test_a_grid_holds_every_function_once_and_no_constant(rank, n_per_axis, phi):
@@ -88,6 +167,10 @@ def test_odd_functions_are_told_from_others():
     assert odd == {"tanh", "erf", "linear"}
 
 
+def moving(t=(0, 1), v=((1.0,), (2.0,)), domain=((0, 1),), **choices):
+    return moving_basis(3, domain, t, v, rng=np.random.default_rng(0), **choices)
+
+
 @pytest.mark.parametrize(
     ("make", "message"),
     [
@@ -103,6 +186,15 @@ def test_odd_functions_are_told_from_others():
             "m_std must be greater than 0, got -1",
         ),
         (lambda: tuned_basis(2, [[1.0, 0.0]], rng=None), "domain must have low < high"),
+        (lambda: moving([0, 1], [[2.0], [2.0]]), "v must move: it is the same at all times"),
+        (lambda: moving([1, 0], [[1.0], [2.0]]), "two increasing times"),
+        (lambda: moving([0], [[1.0]]), "two increasing times"),
+        (lambda: moving([0, 1, 2], [[1.0], [2.0]]), r"v must have shape \(3, D\), got \(2, 1\)"),
+        (lambda: moving([0, 1], [1.0, 2.0]), r"v must have shape \(2, D\)"),
+        (lambda: moving([0, 1], [[1.0], [np.inf]]), "v must be finite, got inf"),
+        (lambda: moving(domain=[[1, 0]]), "domain must have low < high"),
+        (lambda: moving(m_std=0), "m_std must be greater than 0, got 0"),
+        (lambda: moving(speed_std=-1), "speed_std must be greater than 0, got -1"),
         (
             lambda: evaluate(Basis(np.ones((2, 1)), w_in=np.ones((2, 1))), np.ones((4, 1))),
             "v must be given: the basis has 1 input channels",

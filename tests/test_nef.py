@@ -3,8 +3,8 @@
 import numpy as np
 import pytest
 
-from lrnn import nef, targets
-from lrnn.basis import Basis, evaluate, gaussian_basis, tuned_basis
+from lrnn import inputs, nef, nonautonomous, targets
+from lrnn.basis import Basis, evaluate, gaussian_basis, moving_basis, tuned_basis
 from lrnn.fixed_points import fixed_points
 from lrnn.network import latent_velocity
 from lrnn.nonlinearity import Nonlinearity
@@ -188,7 +188,140 @@ def test_a_ridge_below_rounding_is_said_to_be_one():
     assert nef.embed_ode(target.rhs, basis, kappa, ridge=1e-20).report.warnings == ()
 
 
+def swirl(z, t):
+    """Something that changes in time, in two dimensions."""
+    return np.sin(t)[..., None] * z - 0.3 * z[..., ::-1] ** 2
+
+
+@pytest.mark.parametrize("importance", [None, "of points", "of pairs"])
+@pytest.mark.parametrize("form", ["current", "rate"])
+def test_embedding_in_time_is_the_fit_to_all_pairs(importance, form):
+    rng = np.random.default_rng(16)
+    t, kappa = np.linspace(0, 3, 4), rng.normal(size=(25, 2))
+    v = np.column_stack([np.exp(-t), t])
+    basis = gaussian_basis(15, 2, input_std=(1.0, 0.5), rng=rng)
+    shapes = {None: None, "of points": (25,), "of pairs": (4, 25)}
+    weights = None if importance is None else rng.uniform(0, 2, size=shapes[importance])
+    pairs, seen, wanted, each = [], [], [], []
+    for k, p in np.ndindex(4, 25):
+        pairs.append(kappa[p])
+        seen.append(v[k])
+        wanted.append(swirl(kappa[p], t[k]))
+        if weights is not None:
+            each.append(weights[p] if weights.ndim == 1 else weights[k, p])
+    choices = {"tau": 0.4, "ridge": 1e-4, "form": form}
+    by_hand = nef.embed_samples(
+        np.array(wanted), basis, np.array(pairs), v=np.array(seen), weights=each or None, **choices
+    )
+    fit = nef.embed_in_time(swirl, basis, kappa, t, v, weights=weights, **choices)
+    np.testing.assert_allclose(fit.network.n, by_hand.network.n, rtol=1e-10)  # round-off
+    assert fit.report.error.nmse == pytest.approx(by_hand.report.error.nmse, rel=1e-10)
+    assert (fit.network.form, fit.network.tau) == (form, 0.4)
+    assert fit.report.warnings == ()
+
+
+def test_error_in_time_is_the_error_of_the_flow_at_each_moment():
+    rng = np.random.default_rng(17)
+    t, kappa = np.linspace(0, 3, 5), rng.normal(size=(40, 2))
+    v = np.exp(-t)[:, None]
+    basis = gaussian_basis(10, 2, input_std=(1.0,), rng=rng)
+    fit = nef.embed_in_time(swirl, basis, kappa, t, v, tau=0.4)
+    error = nef.error_in_time(fit.network, swirl, kappa, t, v)
+    for k, now in enumerate(t):
+        wanted = swirl(kappa, np.full(40, now))
+        one = nef.flow_error(fit.network, wanted, kappa, v=np.tile(v[k], (40, 1)))
+        np.testing.assert_allclose(error[k], one.rmse, rtol=1e-12)
+    # All moments have as many points.
+    np.testing.assert_allclose(np.sqrt(np.mean(error**2, axis=0)), fit.report.error.rmse, rtol=1e-9)
+
+
+QUADRATIC = targets.inverted_quadratic(6.0)
+ALONG = np.linspace(-9, 9, 81)[:, None]
+
+
+@pytest.mark.parametrize("rate", [0.5, -0.7])
+@pytest.mark.parametrize("tau", [1.0, 0.5])
+def test_without_offsets_what_is_even_is_lost_as_the_input_fades(rate, tau):
+    """Late, z* = 6 rests, and the wanted z + tau dz/dt is (1 - a tau) z + 6 a tau.
+
+    The neurons, with v = e^{-10}, add up to an odd function. Over points symmetric about zero that
+    is orthogonal to the constant, which is therefore the error, whatever the weights.
+    """
+    t = np.linspace(0, 10, 61)
+    v = np.exp(-t)[:, None]
+    system, rng = nonautonomous.tracking(QUADRATIC, [-5.0], rate=rate), np.random.default_rng(18)
+    plain = gaussian_basis(400, 1, m_std=0.5, bias_std=0, input_std=(3.0,), rng=rng)
+    moving = moving_basis(400, [[-9, 9]], t, v, m_std=0.5, speed_std=1.5, rng=rng)
+    error = []
+    for basis in (plain, moving):
+        fit = nef.embed_in_time(system.rhs, basis, ALONG, t, v, tau=tau, ridge=1e-9)
+        error.append(nef.error_in_time(fit.network, system.rhs, ALONG, t, v)[:, 0])
+        pitfall = "at t = 10 s the input moves no function by more than 0.000"
+        assert [text.startswith(pitfall) for text in fit.report.warnings] == (
+            [True] if basis is plain else []
+        )
+    lost, kept = error
+    # A few thousandths remain for large weights on what still moves by 3 e^{-10} = 1e-4.
+    assert lost[-1] == pytest.approx(6 * abs(rate) * tau, rel=0.01)
+    assert lost[0] < 0.1 * lost[-1]  # at first the input makes up for it
+    assert kept.max() < 0.01 * lost[-1]
+
+
+def test_the_warning_is_for_odd_functions_where_the_input_is_near_zero():
+    t = np.linspace(0, 10, 21)
+    fading, back = np.exp(-t)[:, None], 1 + np.exp(-t)[:, None]
+    rng = np.random.default_rng(19)
+    plain = gaussian_basis(20, 1, bias_std=0, input_std=(1.0,), rng=rng)
+    with_offsets = Basis(plain.m, rng.normal(size=20), w_in=plain.w_in)
+    relu = Basis(plain.m, w_in=plain.w_in, phi="relu")
+    both = Basis(plain.m, w_in=np.repeat(plain.w_in, 2, axis=1))
+    warned = []
+    for basis, v, end in (
+        (plain, fading, 21), (plain, back, 21), (plain, fading, 3), (with_offsets, fading, 21),
+        (relu, fading, 21), (both, np.hstack([fading, np.ones((21, 1))]), 21),
+        (both, np.hstack([fading, np.zeros((21, 1))]), 21),
+    ):  # fmt: skip
+        fit = nef.embed_in_time(lambda z, t: -z, basis, ALONG, t[:end], v[:end], ridge=1e-6)
+        warned.append(any("only odd functions" in text for text in fit.report.warnings))
+    assert warned == [True, False, False, False, False, False, True]
+
+
+SYSTEMS = {
+    "the target": nonautonomous.autonomous(QUADRATIC, [-5.0]),
+    "stable": nonautonomous.tracking(QUADRATIC, [-5.0], rate=0.5),
+    "unstable": nonautonomous.tracking(QUADRATIC, [-5.0], rate=-0.5),
+    "neutral": nonautonomous.tracking(QUADRATIC, [-5.0], rate=0.0),
+}
+
+
+@pytest.mark.parametrize("seed", range(3))
+def test_four_networks_share_one_trajectory_and_a_perturbation_tells_them_apart(seed):
+    """Input that fades as e^{-t} is their clock; N = 400."""
+    t, given = np.linspace(0, 5, 61), inputs.decaying(1.0, tau=1.0)
+    rng = np.random.default_rng(seed)
+    basis = moving_basis(400, [[-9, 9]], t, given.v(t), m_std=0.5, speed_std=1.5, rng=rng)
+    responses = []
+    for system in SYSTEMS.values():
+        fit = nef.embed_in_time(system.rhs, basis, ALONG, t, given.v(t), ridge=1e-9)
+        run = solve_latent(fit.network, [[-5.0], [-4.9]], given.u, t, v0=[given.v(0.0)])
+        # Errors of the flow, some 1e-3 rms, grow e^{2.5} = 12-fold in the unstable system, but
+        # most of them average out on the way: at most 0.005 over eight bases.
+        np.testing.assert_allclose(run.kappa[0], system.path(t), atol=0.01)
+        responses.append((run.kappa[1] - run.kappa[0])[:, 0])
+        exact = system.response([0.1], 0.0, t)[:, 0]
+        np.testing.assert_allclose(responses[-1], exact, atol=0.01)
+    # 0.1 times 0.08 and 12.2 in the end, and nearly 3 for the target on its way: all are far apart.
+    apart = [np.abs(a - b).max() for i, a in enumerate(responses) for b in responses[:i]]
+    assert min(apart) > 0.05
+
+
 KAPPA, UNIT = np.linspace(-1, 1, 9)[:, None], Basis(np.ones((2, 1)))
+
+DRIVEN = Basis(np.ones((2, 1)), w_in=np.ones((2, 1)))
+
+
+def in_time(rhs=lambda z, t: -z, basis=DRIVEN, kappa=KAPPA, t=(0, 1), v=((1,), (2,)), **choices):
+    return nef.embed_in_time(rhs, basis, kappa, t, v, **choices)
 
 
 @pytest.mark.parametrize(
@@ -210,6 +343,20 @@ KAPPA, UNIT = np.linspace(-1, 1, 9)[:, None], Basis(np.ones((2, 1)))
         (lambda: nef.embed_ode(np.sin, UNIT, KAPPA, weights=np.ones(3)), "weights must have shape"),
         (lambda: nef.embed_ode(np.sin, UNIT, KAPPA[:0]), "at least, got"),
         (lambda: nef.embed_samples(np.ones((9, 2)), UNIT, KAPPA), "velocity must have shape"),
+        (lambda: in_time(basis=UNIT), "basis must have an input channel"),
+        (lambda: in_time(v=np.ones((3, 1))), r"v must have shape \(2, 1\), got \(3, 1\)"),
+        (lambda: in_time(t=[0, np.nan]), "t must be finite, got nan"),
+        (lambda: in_time(kappa=np.ones((9, 2))), "kappa must have shape"),
+        (lambda: in_time(rhs=lambda z, t: t), r"rhs must return shape \(18, 1\)"),
+        (
+            lambda: in_time(weights=np.ones(2)),
+            r"weights must have shape \(9,\) or \(2, 9\), got \(2,\)",
+        ),
+        (lambda: in_time(weights=-np.ones(9)), "weights must be at least 0"),
+        (
+            lambda: nef.error_in_time(in_time().network, np.add, KAPPA, [0, 1], np.ones((2, 2))),
+            r"v must have shape \(2, 1\), got \(2, 2\)",
+        ),
     ],
 )
 def test_bad_input_is_named(call, message):

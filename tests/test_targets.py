@@ -11,6 +11,7 @@ TARGETS = {
     "quadratic polynomial": targets.polynomial((-1.0, 1.0)),
     "tristable": targets.polynomial((-1.5, -0.8, 0.0, 0.8, 1.5), margin=0.3),
     "cubic": targets.cubic(),
+    "cubic, symmetric": targets.cubic((-2.0, 0.0, 2.0), gain=0.3),
     "cubic with an even part": targets.cubic((-1.2, 0.2, 1.2), gain=2.0),
     "sine": targets.sine(3),
     "inverted quadratic": targets.inverted_quadratic(),
@@ -21,6 +22,7 @@ TARGETS = {
     "lorenz": targets.lorenz(),
     "hopf, moved": targets.affine(targets.hopf(), **SHIFT),
     "radial cycle, moved": targets.affine(targets.radial_cycle(), **SHIFT),
+    "cubic, moved": targets.affine(targets.cubic(gain=2.0), offset=[0.5], scale=2.0),
     "quadratic, moved": targets.affine(targets.inverted_quadratic(), offset=[2.0], scale=3.0),
     "lorenz, moved": targets.affine(targets.lorenz(), offset=[0, 0, 25], scale=10.0),
 }
@@ -97,7 +99,17 @@ def test_period_closes_the_cycle_and_half_of_it_does_not(make):
 
 
 @pytest.mark.parametrize(
-    "name", ["tristable", "cubic", "sine", "hopf", "radial cycle", "ring", "van der pol"]
+    "name",
+    [
+        "tristable",
+        "cubic",
+        "cubic, symmetric",
+        "sine",
+        "hopf",
+        "radial cycle",
+        "ring",
+        "van der pol",
+    ],
 )
 def test_systems_called_odd_are_odd(name):
     z = sample(TARGETS[name], np.random.default_rng(5), (50,))
@@ -150,6 +162,20 @@ def test_flow_of_the_sine_keeps_fixed_points_and_ends_on_stable_ones():
     np.testing.assert_allclose(late, np.repeat(target.fixed_points, 3, axis=1), atol=1e-15)
     wells = target.flow(np.array([[-1.9], [0.1], [0.9], [1.999]]), np.array([1e4]))
     np.testing.assert_allclose(wells.ravel(), [-1, 1, 1, 1], atol=1e-15)
+
+
+def test_flow_of_the_cubic_keeps_fixed_points_and_ends_on_stable_ones():
+    target = TARGETS["cubic, symmetric"]
+    late = target.flow(target.fixed_points, np.array([0.0, 1.0, 1e4]))[:, :, 0]
+    np.testing.assert_allclose(late, np.repeat(target.fixed_points, 3, axis=1), atol=1e-15)
+    wells = target.flow(np.array([[-9.0], [-0.1], [1e-9], [2.5]]), np.array([1e4]))
+    np.testing.assert_allclose(wells.ravel(), [-2, -2, 2, 2], rtol=1e-15)
+
+
+def test_only_the_cubic_with_symmetric_roots_has_a_flow():
+    assert targets.cubic((-1.0, 0.0, 2.0)).flow is None
+    assert targets.cubic((-1.0, 0.5, 1.0)).flow is None
+    assert TARGETS["cubic with an even part"].flow is None
 
 
 def test_inverted_quadratic_follows_the_paper_trajectory():
