@@ -42,7 +42,7 @@ def autonomous(target, z0):
     """The target itself, and its trajectory from z0.
 
     A displacement onto the trajectory, such as any in one dimension short of a fixed point, is a
-    shift in time.
+    shift in time. One to where the target escapes to infinity has no response beyond that time.
 
     target : Target with a closed-form flow; z0 : (R,), the state at t = 0
     Returns : MovingTarget

@@ -173,6 +173,13 @@ def test_a_clamped_input_starts_at_zero_and_one_that_fades_with_the_membrane_is_
     np.testing.assert_array_equal(fading.u(TIMES), 0.0)
 
 
+def test_joined_inputs_keep_their_order():
+    both = inputs.joined(FILTERED["clamped"], FILTERED["held"])
+    for side, clamped, held in zip(both, FILTERED["clamped"], FILTERED["held"], strict=True):
+        np.testing.assert_array_equal(side(TIMES)[:, :1], clamped(TIMES))
+        np.testing.assert_array_equal(side(TIMES)[:, 1:], held(TIMES))
+
+
 def test_sampled_input_is_the_sinusoid_between_its_samples_and_unknown_outside():
     """v = sin(w t) needs u = v + tau w cos(w t); the spline errs by h^4, its slope by h^3."""
     t, w = np.linspace(0, 5, 101), 2.0
