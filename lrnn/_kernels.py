@@ -1,0 +1,542 @@
+"""Compiled forward and adjoint passes of recurrent networks over whole sequences.
+
+What `lrnn.bptt` runs on where numba is installed; it imports this module when it first needs it.
+Arrays are C-contiguous and of one precision, float32 or float64.
+
+Low rank. Stack P = [m, w_in]^T and Z = [n, w_out]^T as rows of N neurons and feed a step with
+f_t = [kappa_t, v_t]. Then r_t = phi(P^T f_t + bias) and h_t = Z r_t hold all that the latents need,
+at a cost linear in N. Backwards, with A_t the adjoint of h_t,
+
+    g_t = phi'(x_t) Z^T A_t,   dZ += A_t r_t^T,   dP += f_t g_t^T,   df_t = P g_t,
+
+where r_t is computed again from f_t rather than kept: tanh costs less than the memory to fill. In current form an initial state and noise outside the span of [m, w_in] add a term z_t to x_t that
+obeys z_{t+1} = (1 - a) z_t + noise_t whatever the network does; with noise r_t is kept.
+
+Full rank. One matrix product a step each way; the states of a step are one contiguous (B, N).
+"""
+
+import functools
+import math
+from collections.abc import Callable
+from typing import Any, NamedTuple
+
+import numba
+import numpy as np
+from llvmlite import ir
+from numba import njit, prange, types
+from numba.extending import intrinsic, overload
+
+# Sums may be reordered so that they vectorise; NaN and infinity keep their meaning, since a run
+# that diverges has to show.
+inner: dict[str, Any] = {
+    "fastmath": {"contract", "reassoc", "nsz", "arcp", "afn"},
+    "error_model": "numpy",
+}
+outer: dict[str, Any] = {**inner, "cache": True, "nogil": True}
+
+TANH, RELU, SIGMOID, LINEAR = range(4)
+KINDS = {"tanh": TANH, "relu": RELU, "sigmoid": SIGMOID, "linear": LINEAR}
+BLOCK = 512  # neurons at a time: what one pass has computed is still in the cache for the next
+GROUP = 4  # rows a pass, and trials at a time
+
+
+# Nonlinearities that the compiler vectorises
+
+
+@intrinsic
+def _power_of_two(typingctx, rounded):
+    """2^k from the bits of k + 1.5 2^52, whose lowest bits are those of k."""
+
+    def codegen(context, builder, signature, args):
+        word = ir.IntType(64)
+        exponent = builder.add(builder.bitcast(args[0], word), ir.Constant(word, 1023))
+        return builder.bitcast(builder.shl(exponent, ir.Constant(word, 52)), args[0].type)
+
+    return rounded(rounded), codegen
+
+
+LOG2 = math.log(2)
+SHIFT = 1.5 * 2.0**52  # adding it rounds to an integer
+PER_LOG2 = 2 / LOG2
+# (2^f - 1)/f = ln2 + ln2^2 f/2! + ..., to a relative 1e-17 at |f| = 1/2.
+EXP_SERIES = tuple(LOG2**k / math.factorial(k) for k in range(13, 0, -1))
+
+
+@njit(fastmath={"contract"}, error_model="numpy")  # reordering would undo the rounding
+def _tanh_double(x):
+    """e/(e + 2), with e = exp(2|x|) - 1 = 2^k (2^f - 1) + (2^k - 1) and |f| <= 1/2."""
+    size = abs(x)
+    size = 20.0 if size > 20.0 else size  # NaN stays
+    exponent = size * PER_LOG2
+    rounded = exponent + SHIFT
+    f = exponent - (rounded - SHIFT)
+    series = 0.0
+    for coefficient in EXP_SERIES:
+        series = series * f + coefficient
+    scale = _power_of_two(rounded)
+    e = scale * (series * f) + (scale - 1.0)
+    return math.copysign(e / (e + 2.0), x)
+
+
+# x p(x^2)/q(x^2) on |x| <= 8.4, fitted to tanh by least squares whose weights were moved towards
+# the worst points until the errors were even, 1e-8; beyond, tanh is 1 to 1e-7. Highest power first.
+FLAT = np.float32(8.4)
+ABOVE = tuple(np.float32(c) for c in (1.428800423e-08, 2.125184019e-05, 3.533562392e-03,
+                                      1.341268700e-01, 9.999999514e-01))  # fmt: skip
+BELOW = tuple(np.float32(c) for c in (8.148946967e-07, 3.348461144e-04, 2.602046466e-02,
+                                      4.674600062e-01, 1.0))  # fmt: skip
+ZERO = np.float32(0)
+
+
+@njit(**inner)
+def _tanh_single(x):
+    x = FLAT if x > FLAT else x  # NaN stays
+    x = -FLAT if x < -FLAT else x
+    square = x * x
+    above = below = ZERO
+    for coefficient in ABOVE:
+        above = above * square + coefficient
+    for coefficient in BELOW:
+        below = below * square + coefficient
+    return x * above / below
+
+
+def _tanh(x):
+    return math.tanh(x)
+
+
+@overload(_tanh)
+def _tanh_of_a_precision(x):
+    if x == types.float32:
+        return lambda x: _tanh_single(x)
+    return lambda x: _tanh_double(x)
+
+
+@njit(**inner)
+def _phi(x, half, kind):
+    """phi(x); half is 1/2 in the precision of x."""
+    if kind == TANH:
+        return _tanh(x)
+    if kind == SIGMOID:
+        return half + half * _tanh(half * x)
+    if kind == RELU:
+        return half - half if x < 0 else x  # NaN stays
+    return x
+
+
+@njit(**inner)
+def _slope(r, half, kind):
+    """phi'(x) as a function of the rate r = phi(x)."""
+    if kind == TANH:
+        return half + half - r * r
+    if kind == SIGMOID:
+        return r - r * r
+    if kind == RELU:
+        return half + half if r > 0 else half - half
+    return half + half
+
+
+# Passes over a block of neurons, four rows at a time: a pass costs what it loads and stores. They
+# take whole arrays and unsigned offsets, since a slice costs a count of references and a signed
+# index a test for counting from the end.
+
+U = np.uintp
+
+
+@njit(**inner)
+def _combine(weights, j, k, rows, start, out, out_start, length):
+    """out[out_start + i] += sum of weights[j, k + l] rows[k + l, start + i] over four rows l."""
+    w0, w1, w2, w3 = weights[j, k], weights[j, k + 1], weights[j, k + 2], weights[j, k + 3]
+    k = U(k)
+    for i in range(U(length)):
+        out[out_start + i] += (w0 * rows[k, start + i] + w1 * rows[k + U(1), start + i]) + (
+            w2 * rows[k + U(2), start + i] + w3 * rows[k + U(3), start + i]
+        )
+
+
+@njit(**inner)
+def _project(rows, start, x, j, length, out):
+    """out[j, k] += sum over i of rows[k, start + i] x[j, i], from the second four rows on."""
+    for k in range(GROUP, len(rows)):
+        total = x.dtype.type(0)
+        for i in range(U(length)):
+            total += rows[U(k), start + i] * x[U(j), i]
+        out[j, k] += total
+
+
+@njit(**inner)
+def _pull(A, j, Z, start, g, length):
+    """g[j] <- Z^T A[j], but for the first four rows."""
+    for i in range(U(length)):
+        g[U(j), i] = 0
+    for k in range(GROUP, len(Z), GROUP):
+        w0, w1, w2, w3 = A[j, k], A[j, k + 1], A[j, k + 2], A[j, k + 3]
+        for i in range(U(length)):
+            g[U(j), i] += (w0 * Z[U(k), start + i] + w1 * Z[U(k + 1), start + i]) + (
+                w2 * Z[U(k + 2), start + i] + w3 * Z[U(k + 3), start + i]
+            )
+
+
+@njit(**inner)
+def _spread(weights, group, rows, start, length):
+    """rows[k, start + i] += sum over the trials j of a group of weights[j, k] group[j, i]."""
+    for k in range(len(rows)):
+        w0, w1, w2, w3 = weights[0, k], weights[1, k], weights[2, k], weights[3, k]
+        for i in range(U(length)):
+            rows[U(k), start + i] += (w0 * group[U(0), i] + w1 * group[U(1), i]) + (
+                w2 * group[U(2), i] + w3 * group[U(3), i]
+            )
+
+
+@njit(**inner)
+def _rates(fed, P, base, base_start, Z, start, r, j, length, h, kind):
+    """r[j] <- phi(base + four rows of P), h[j] += four rows of Z times r."""
+    half = r.dtype.type(0.5)
+    f0, f1, f2, f3 = fed[j, 0], fed[j, 1], fed[j, 2], fed[j, 3]
+    h0 = h1 = h2 = h3 = half - half
+    for i in range(U(length)):
+        x = base[base_start + i] + (
+            (f0 * P[U(0), start + i] + f1 * P[U(1), start + i])
+            + (f2 * P[U(2), start + i] + f3 * P[U(3), start + i])
+        )
+        rate = _phi(x, half, kind)
+        r[U(j), i] = rate
+        h0 += Z[U(0), start + i] * rate
+        h1 += Z[U(1), start + i] * rate
+        h2 += Z[U(2), start + i] * rate
+        h3 += Z[U(3), start + i] * rate
+    h[j, 0] += h0
+    h[j, 1] += h1
+    h[j, 2] += h2
+    h[j, 3] += h3
+
+
+@njit(**inner)
+def _slopes(fed, P, base, base_start, A, Z, start, r, g, j, length, df, kind):
+    """r[j] as in `_rates`, g[j] <- (four rows of Z) phi'(r), df[j] += four rows of P times g.
+
+    base None: r is there already. g is added to if Z has more rows.
+    """
+    half = r.dtype.type(0.5)
+    f0, f1, f2, f3 = fed[j, 0], fed[j, 1], fed[j, 2], fed[j, 3]
+    a0, a1, a2, a3 = A[j, 0], A[j, 1], A[j, 2], A[j, 3]
+    d0 = d1 = d2 = d3 = half - half
+    if len(base):
+        for i in range(U(length)):
+            x = base[base_start + i] + (
+                (f0 * P[U(0), start + i] + f1 * P[U(1), start + i])
+                + (f2 * P[U(2), start + i] + f3 * P[U(3), start + i])
+            )
+            r[U(j), i] = _phi(x, half, kind)
+    if len(Z) == GROUP:
+        for i in range(U(length)):
+            g[U(j), i] = half - half
+    for i in range(U(length)):
+        pulled = g[U(j), i] + (
+            (a0 * Z[U(0), start + i] + a1 * Z[U(1), start + i])
+            + (a2 * Z[U(2), start + i] + a3 * Z[U(3), start + i])
+        )
+        slope = pulled * _slope(r[U(j), i], half, kind)
+        g[U(j), i] = slope
+        d0 += P[U(0), start + i] * slope
+        d1 += P[U(1), start + i] * slope
+        d2 += P[U(2), start + i] * slope
+        d3 += P[U(3), start + i] * slope
+    df[j, 0] += d0
+    df[j, 1] += d1
+    df[j, 2] += d2
+    df[j, 3] += d3
+
+
+@functools.cache
+def _low_rank(kind, parallel):
+    """The forward and the adjoint pass of one nonlinearity, serial or parallel over trials."""
+
+    @njit(parallel=parallel, **outer)
+    def forward(P, Z, bias, feed, y, u, kick, rest, noise, kept, powers, a, R, current):
+        B, T, D = u.shape
+        n_out = y.shape[2]
+        N = len(bias)
+        step, keep = a, P.dtype.type(1) - a
+        more = len(noise) > 0 or len(rest) > 0 or len(P) > GROUP
+        for b in prange(B):
+            row = np.empty((1, BLOCK), P.dtype)
+            base_row = np.empty(BLOCK, P.dtype)
+            base = base_row if more else bias
+            fed, h = np.empty((1, len(P)), P.dtype), np.empty((1, len(Z)), P.dtype)
+            z = np.zeros(N if len(noise) else 0, P.dtype)
+            if len(noise) and len(rest):
+                z[:] = rest[b]
+            for t in range(T + 1 if current else T):
+                for k in range(len(P)):
+                    fed[0, k] = feed[b, t, k]
+                for k in range(len(Z)):
+                    h[0, k] = 0
+                for start in range(0, N, BLOCK):
+                    length = min(BLOCK, N - start)
+                    base_start = U(0) if more else U(start)
+                    if more:
+                        for i in range(U(length)):
+                            base_row[i] = bias[U(start) + i]
+                        for k in range(GROUP, len(P), GROUP):
+                            _combine(fed, 0, k, P, U(start), base_row, U(0), length)
+                        if len(noise):
+                            for i in range(U(length)):
+                                base_row[i] += z[U(start) + i]
+                        elif len(rest):
+                            for i in range(U(length)):
+                                base_row[i] += powers[t] * rest[U(b), U(start) + i]
+                    _rates(fed, P, base, base_start, Z, U(start), row, 0, length, h, kind)
+                    _project(Z, U(start), row, 0, length, h)
+                    if len(kept):
+                        for i in range(U(length)):
+                            kept[U(b), U(t), U(start) + i] = row[U(0), i]
+                if len(noise) and t < T:
+                    for i in range(U(N)):
+                        z[i] = keep * z[i] + noise[U(b), U(t), i]
+                if current:
+                    for k in range(n_out):
+                        y[b, t, k] = h[0, R + k]
+                    if t == T:
+                        continue
+                    for k in range(D):
+                        feed[b, t + 1, R + k] = keep * feed[b, t, R + k] + step * u[b, t, k]
+                else:
+                    for k in range(n_out):
+                        y[b, t + 1, k] = keep * y[b, t, k] + step * h[0, R + k]
+                for k in range(R):
+                    feed[b, t + 1, k] = keep * feed[b, t, k] + step * h[0, k]
+                if len(kick):
+                    for k in range(R):
+                        feed[b, t + 1, k] += kick[b, t, k]
+                    for k in range(n_out):
+                        y[b, t + 1, k] += kick[b, t, R + k]
+
+    @njit(parallel=parallel, **outer)
+    def backward(
+        P, Z, bias, feed, gfeed, gy, rest, kept, powers, a, R, current,
+        dP, dZ, du, dstart, drest, dnoise, dkick,
+    ):  # fmt: skip
+        B, T, D = du.shape
+        n_out = gy.shape[2]
+        N = len(bias)
+        step, keep = a, P.dtype.type(1) - a
+        more = len(kept) == 0 and (len(rest) > 0 or len(P) > GROUP)
+        n_workers = len(dP)
+        n_groups = (B + GROUP - 1) // GROUP
+        for worker in prange(n_workers):
+            rows, slopes = np.zeros((GROUP, BLOCK), P.dtype), np.zeros((GROUP, BLOCK), P.dtype)
+            base_row = np.empty(0 if len(kept) else BLOCK, P.dtype)
+            base = base_row if more or len(kept) else bias
+            A, fed = np.zeros((GROUP, len(Z)), P.dtype), np.zeros((GROUP, len(P) + 1), P.dtype)
+            df = np.zeros((GROUP, len(P)), P.dtype)
+            own_dP, own_dZ = dP[worker], dZ[worker]
+            later = np.empty((GROUP, R + D + n_out), P.dtype)  # adjoint of [kappa, v, y] at t + 1
+            for group in range(
+                worker * n_groups // n_workers, (worker + 1) * n_groups // n_workers
+            ):
+                first = group * GROUP
+                members = min(GROUP, B - first)
+                if members < GROUP:
+                    rows[members:] = 0
+                    slopes[members:] = 0
+                    A[members:] = 0
+                    fed[members:] = 0
+                later[:] = 0
+                if not current:
+                    for j in range(members):
+                        later[j, :R] = gfeed[first + j, T, :R]
+                        later[j, R + D :] = gy[first + j, T]
+                for t in range(T if current else T - 1, -1, -1):
+                    for j in range(members):
+                        for k in range(R):
+                            A[j, k] = step * later[j, k]
+                        for k in range(n_out):
+                            A[j, R + k] = (
+                                gy[first + j, t, k] if current else step * later[j, R + D + k]
+                            )
+                        for k in range(len(P)):
+                            fed[j, k] = feed[first + j, t, k]
+                            df[j, k] = 0
+                        fed[j, R + D] = 1  # the weight of the bias in dP; P itself has zeros there
+                    for start in range(0, N, BLOCK):
+                        length = min(BLOCK, N - start)
+                        base_start = U(0) if more else U(start)
+                        for j in range(members):
+                            b = first + j
+                            if len(kept):
+                                for i in range(U(length)):
+                                    rows[U(j), i] = kept[U(b), U(t), U(start) + i]
+                            elif more:
+                                for i in range(U(length)):
+                                    base_row[i] = bias[U(start) + i]
+                                for k in range(GROUP, len(P), GROUP):
+                                    _combine(fed, j, k, P, U(start), base_row, U(0), length)
+                                if len(rest):
+                                    for i in range(U(length)):
+                                        base_row[i] += powers[t] * rest[U(b), U(start) + i]
+                            if len(Z) > GROUP:
+                                _pull(A, j, Z, U(start), slopes, length)
+                            _slopes(
+                                fed, P, base, base_start, A, Z, U(start), rows, slopes, j, length,
+                                df, kind,
+                            )  # fmt: skip
+                            _project(P, U(start), slopes, j, length, df)
+                            if len(drest):
+                                for i in range(U(length)):
+                                    drest[U(b), U(start) + i] += powers[t] * slopes[U(j), i]
+                            if len(dnoise) and t > 0:
+                                last = t == T
+                                for i in range(U(length)):
+                                    dnoise[U(b), U(t - 1), U(start) + i] = slopes[U(j), i]
+                                if not last:
+                                    for i in range(U(length)):
+                                        dnoise[U(b), U(t - 1), U(start) + i] += (
+                                            keep * dnoise[U(b), U(t), U(start) + i]
+                                        )
+                        _spread(A, rows, own_dZ, U(start), length)
+                        _spread(fed, slopes, own_dP, U(start), length)
+                    for j in range(members):
+                        b = first + j
+                        if current:
+                            if t < T:
+                                for k in range(D):
+                                    du[b, t, k] = step * later[j, R + k]
+                            for k in range(R + D):
+                                later[j, k] = keep * later[j, k] + df[j, k] + gfeed[b, t, k]
+                            continue
+                        for k in range(D):
+                            du[b, t, k] = df[j, R + k] + gfeed[b, t, R + k]
+                        if len(dkick):
+                            for k in range(R):
+                                dkick[b, t, k] = later[j, k]
+                            for k in range(n_out):
+                                dkick[b, t, R + k] = later[j, R + D + k]
+                        for k in range(R):
+                            later[j, k] = keep * later[j, k] + df[j, k] + gfeed[b, t, k]
+                        for k in range(n_out):
+                            later[j, R + D + k] = keep * later[j, R + D + k] + gy[b, t, k]
+                for j in range(members):
+                    for k in range(R):
+                        dstart[first + j, k] = later[j, k]
+                    for k in range(n_out):
+                        dstart[first + j, R + k] = later[j, R + D + k]
+
+    return forward, backward
+
+
+def low_rank_passes(phi, workers):
+    """(forward, backward) for the nonlinearity of that name, on that many threads."""
+    if workers > 1:
+        numba.set_num_threads(workers)
+    return _low_rank(KINDS[phi], workers > 1)
+
+
+def threads(wanted):
+    """How many of the threads wanted numba was started with."""
+    return min(wanted, numba.config.NUMBA_NUM_THREADS)
+
+
+class FullRankPasses(NamedTuple):
+    """The passes over a whole sequence, and what a step of each does beside its product.
+
+    `pulled` (N, N) is J^T or a J^T, `pushed` J or a J: what rates or adjoints are multiplied with.
+    All other arrays are (T + 1, B, N) or (T, B, N), or (B, N) in a step, and are overwritten.
+    """
+
+    forward_current: Callable
+    backward_current: Callable
+    forward_rate: Callable
+    backward_rate: Callable
+    steps: tuple
+
+
+@functools.cache
+def full_rank_passes(phi):
+    """The `FullRankPasses` of the nonlinearity of that name."""
+    kind = KINDS[phi]
+
+    @njit(**outer)
+    def advance_current(x, recurrent, r, bias, a):
+        """x <- (1 - a) x + recurrent + r; r <- phi(x + bias)."""
+        keep, half = x.dtype.type(1) - a, x.dtype.type(0.5)
+        for b in range(U(x.shape[0])):
+            for i in range(U(x.shape[1])):
+                current = keep * x[b, i] + recurrent[b, i] + r[b, i]
+                x[b, i] = current
+                r[b, i] = _phi(current + bias[i], half, kind)
+
+    @njit(**outer)
+    def retreat_current(later, recurrent, r, own, a):
+        """own <- (1 - a) later + phi' (own + recurrent)."""
+        keep, half = r.dtype.type(1) - a, r.dtype.type(0.5)
+        for b in range(U(r.shape[0])):
+            for i in range(U(r.shape[1])):
+                own[b, i] = keep * later[b, i] + _slope(r[b, i], half, kind) * (
+                    own[b, i] + recurrent[b, i]
+                )
+
+    @njit(**outer)
+    def advance_rate(recurrent, r, now, after, a):
+        """r <- phi(r + recurrent); after <- after + (1 - a) now + a r."""
+        keep, half = r.dtype.type(1) - a, r.dtype.type(0.5)
+        for b in range(U(r.shape[0])):
+            for i in range(U(r.shape[1])):
+                rate = _phi(r[b, i] + recurrent[b, i], half, kind)
+                r[b, i] = rate
+                after[b, i] += keep * now[b, i] + a * rate
+
+    @njit(**outer)
+    def slope_rate(r, later, g, a):
+        """g <- a phi' later."""
+        half = r.dtype.type(0.5)
+        for b in range(U(r.shape[0])):
+            for i in range(U(r.shape[1])):
+                g[b, i] = a * _slope(r[b, i], half, kind) * later[b, i]
+
+    @njit(**outer)
+    def retreat_rate(later, recurrent, own, a):
+        """own <- own + (1 - a) later + recurrent."""
+        keep = own.dtype.type(1) - a
+        for b in range(U(own.shape[0])):
+            for i in range(U(own.shape[1])):
+                own[b, i] += keep * later[b, i] + recurrent[b, i]
+
+    @njit(**outer)
+    def forward_current(pulled, bias, path, a):
+        """path: x_0 and then what each step adds to x; becomes phi(x + bias)."""
+        x, recurrent = np.zeros_like(path[0]), np.zeros_like(path[0])
+        for t in range(len(path)):
+            if t:
+                np.dot(path[t - 1], pulled, recurrent)
+            advance_current(x, recurrent, path[t], bias, a)
+
+    @njit(**outer)
+    def backward_current(pushed, rates, adjoint, a):
+        """adjoint: of the rates, becomes that of x."""
+        later, recurrent = np.zeros_like(rates[0]), np.zeros_like(rates[0])
+        for t in range(len(rates) - 1, -1, -1):
+            if t < len(rates) - 1:
+                later = adjoint[t + 1]
+                np.dot(later, pushed, recurrent)
+            retreat_current(later, recurrent, rates[t], adjoint[t], a)
+
+    @njit(**outer)
+    def forward_rate(pulled, drive, path, a):
+        """drive: bias and input, becomes phi; path: h_0 and then what each step adds, becomes h."""
+        recurrent = np.empty_like(path[0])
+        for t in range(len(drive)):
+            np.dot(path[t], pulled, recurrent)
+            advance_rate(recurrent, drive[t], path[t], path[t + 1], a)
+
+    @njit(**outer)
+    def backward_rate(pushed, rates, adjoint, slopes, a):
+        """adjoint: of h as output, becomes that of h; slopes: become those of phi's argument."""
+        recurrent = np.empty_like(rates[0])
+        for t in range(len(rates) - 1, -1, -1):
+            slope_rate(rates[t], adjoint[t + 1], slopes[t], a)
+            np.dot(slopes[t], pushed, recurrent)
+            retreat_rate(adjoint[t + 1], recurrent, adjoint[t], a)
+
+    steps = advance_current, retreat_current, advance_rate, slope_rate, retreat_rate
+    return FullRankPasses(forward_current, backward_current, forward_rate, backward_rate, steps)
