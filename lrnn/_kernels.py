@@ -9,7 +9,8 @@ at a cost linear in N. Backwards, with A_t the adjoint of h_t,
 
     g_t = phi'(x_t) Z^T A_t,   dZ += A_t r_t^T,   dP += f_t g_t^T,   df_t = P g_t,
 
-where r_t is computed again from f_t rather than kept: tanh costs less than the memory to fill. In current form an initial state and noise outside the span of [m, w_in] add a term z_t to x_t that
+where r_t is computed again from f_t rather than kept: tanh costs less than the memory to fill. In
+current form an initial state and noise outside the span of [m, w_in] add a term z_t to x_t that
 obeys z_{t+1} = (1 - a) z_t + noise_t whatever the network does; with noise r_t is kept.
 
 Full rank. One matrix product a step each way; the states of a step are one contiguous (B, N).

@@ -270,7 +270,7 @@ def _full_rank_loop(step, u, J, m, n, w_in, bias, state0, noise):
 
 @functools.cache
 def _full_rank_passes(phi, N):
-    """The compiled passes, or the same around torch's product, which is faster in large networks."""
+    """The compiled passes, or the same around torch's product, faster in large networks."""
     passes = kernels().full_rank_passes(phi)
     if N < TORCH_PRODUCTS_FROM:
         return passes

@@ -379,9 +379,9 @@ def random_low_rank(
     """Gaussian starting weights of a low-rank network.
 
     m and w_in are standard normal, w_out is normal with standard deviation 1/N. n is
-    overlap m/N plus independent normal numbers/N: at overlap 0 the published starting point
-    (Dubreuil et al. 2022, in our scaling without 1/N), whose activity decays at first; at overlap
-    1, n^T m is near the identity, and latents are slow from the start.
+    overlap m/N plus independent normal numbers/N: at overlap 0 m and n are independent, as
+    in Dubreuil et al. (2022) but for our scaling without 1/N, and activity decays at first; at
+    overlap 1, n^T m is near the identity, and latents are slow from the start.
 
     overlap : float, mean of the diagonal of n^T m
     rng : numpy Generator
