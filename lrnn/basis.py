@@ -138,17 +138,17 @@ def moving_basis(n_neurons, domain, t, v, *, m_std=1.0, speed_std=1.0, phi=TANH,
     """`tuned_basis` for an input that changes: each function is tuned to a place and a moment.
 
     A neuron draws a centre c, as in `tuned_basis`, and a moment s at which its function passes
-    there: m . c + w_in . v(s) + bias = 0. Its input weights point in a random direction and are
-    scaled so that the offset w_in . v moves, at that moment, at a speed from a normal law. Where v
-    fades as e^{-t} weights therefore grow as e^{s}, log-uniformly, and late moments have as many
-    neurons that still move as early ones.
+    there: m . c + w_in . v(s) + bias = 0. The weight of each channel is scaled so that its part of
+    the offset moves, at that moment, at a speed from a normal law. Where v fades as e^{-t} weights
+    therefore grow as e^{s}, log-uniformly, and late moments have as many neurons that still move as
+    early ones. Where a channel only turns around, what counts is the speed around that moment.
 
     n_neurons : int, N
     domain : (R, 2), the box of the latent state, low and high
     t : (T,), s, increasing, the times among which moments are drawn, where v moves
     v : (T, D), the input that the neurons see at these times
     m_std : float, > 0, standard deviation of the slopes
-    speed_std : float, > 0, that of the speed, 1/s
+    speed_std : float, > 0, that of the speed of all channels together, 1/s
     rng : numpy Generator
     Raises : ValueError if an argument is out of range, a shape disagrees, or v does not move
     """
@@ -156,17 +156,24 @@ def moving_basis(n_neurons, domain, t, v, *, m_std=1.0, speed_std=1.0, phi=TANH,
     v = finite_array("v", v, (len(t), "D"))
     if len(t) < 2 or (np.diff(t) <= 0).any():
         raise ValueError("t must hold at least two increasing times")
-    velocity = np.gradient(v, t, axis=0)
-    # A velocity that is zero but for rounding, as at the top of a sine, would make huge weights.
-    moves = np.flatnonzero((np.abs(velocity) > 1e-12 * np.abs(velocity).max(axis=0)).any(axis=1))
-    if len(moves) == 0:
+    around = _around(np.abs(np.gradient(v, t, axis=0)))
+    # What moves by rounding only would make huge weights.
+    moves = around > 1e-12 * (around.max(axis=0) + np.abs(v).max(axis=0) / (t[-1] - t[0]))
+    moments = np.flatnonzero(moves.any(axis=1))
+    if len(moments) == 0:
         raise ValueError("v must move: it is the same at all times; a bias does what it can do")
     m, offset = _centred(n_neurons, domain, m_std, rng)
-    moment = rng.choice(moves, size=len(m))
-    direction = rng.normal(size=(len(m), v.shape[1]))
-    speed = positive("speed_std", speed_std) * rng.normal(size=len(m))
-    w_in = direction * (speed / np.sum(direction * velocity[moment], axis=1))[:, None]
-    return Basis(m, offset - np.sum(w_in * v[moment], axis=1), w_in=w_in, phi=phi)
+    s = rng.choice(moments, size=len(m))
+    speed = positive("speed_std", speed_std) * rng.normal(size=(len(m), v.shape[1]))
+    share = moves[s] / np.sqrt(moves[s].sum(axis=1, keepdims=True))
+    w_in = share * speed / np.where(moves[s], around[s], 1.0)
+    return Basis(m, offset - np.sum(w_in * v[s], axis=1), w_in=w_in, phi=phi)
+
+
+def _around(speed):
+    """Speed (T, D) without its pauses: at each time the lesser of the maxima up to and from it."""
+    past, future = np.maximum.accumulate(speed), np.maximum.accumulate(speed[::-1])[::-1]
+    return np.minimum(past, future)
 
 
 def grid_basis(n_per_axis, rank=1, *, m_max=5.0, bias_max=10.0, phi=TANH):
