@@ -21,10 +21,9 @@ import math
 from collections.abc import Callable
 from typing import Any, NamedTuple
 
-import numba
 import numpy as np
 from llvmlite import ir
-from numba import njit, prange, types
+from numba import njit, types
 from numba.extending import intrinsic, overload
 
 # Sums may be reordered so that they vectorise; NaN and infinity keep their meaning, since a run
@@ -250,17 +249,21 @@ def _slopes(fed, P, base, base_start, A, Z, start, r, g, j, length, df, kind):
 
 
 @functools.cache
-def _low_rank(kind, parallel):
-    """The forward and the adjoint pass of one nonlinearity, serial or parallel over trials."""
+def low_rank_passes(phi):
+    """The forward and the adjoint pass with the nonlinearity of that name.
 
-    @njit(parallel=parallel, **outer)
+    They release Python's lock, so that several threads can have some of the trials each.
+    """
+    kind = KINDS[phi]
+
+    @njit(**outer)
     def forward(P, Z, bias, feed, y, u, kick, rest, noise, kept, powers, a, R, current):
         B, T, D = u.shape
         n_out = y.shape[2]
         N = len(bias)
         step, keep = a, P.dtype.type(1) - a
         more = len(noise) > 0 or len(rest) > 0 or len(P) > GROUP
-        for b in prange(B):
+        for b in range(B):
             row = np.empty((1, BLOCK), P.dtype)
             base_row = np.empty(BLOCK, P.dtype)
             base = base_row if more else bias
@@ -313,7 +316,7 @@ def _low_rank(kind, parallel):
                     for k in range(n_out):
                         y[b, t + 1, k] += kick[b, t, R + k]
 
-    @njit(parallel=parallel, **outer)
+    @njit(**outer)
     def backward(
         P, Z, bias, feed, gfeed, gy, rest, kept, powers, a, R, current,
         dP, dZ, du, dstart, drest, dnoise, dkick,
@@ -323,119 +326,100 @@ def _low_rank(kind, parallel):
         N = len(bias)
         step, keep = a, P.dtype.type(1) - a
         more = len(kept) == 0 and (len(rest) > 0 or len(P) > GROUP)
-        n_workers = len(dP)
         n_groups = (B + GROUP - 1) // GROUP
-        for worker in prange(n_workers):
-            rows, slopes = np.zeros((GROUP, BLOCK), P.dtype), np.zeros((GROUP, BLOCK), P.dtype)
-            base_row = np.empty(0 if len(kept) else BLOCK, P.dtype)
-            base = base_row if more or len(kept) else bias
-            A, fed = np.zeros((GROUP, len(Z)), P.dtype), np.zeros((GROUP, len(P) + 1), P.dtype)
-            df = np.zeros((GROUP, len(P)), P.dtype)
-            own_dP, own_dZ = dP[worker], dZ[worker]
-            later = np.empty((GROUP, R + D + n_out), P.dtype)  # adjoint of [kappa, v, y] at t + 1
-            for group in range(
-                worker * n_groups // n_workers, (worker + 1) * n_groups // n_workers
-            ):
-                first = group * GROUP
-                members = min(GROUP, B - first)
-                if members < GROUP:
-                    rows[members:] = 0
-                    slopes[members:] = 0
-                    A[members:] = 0
-                    fed[members:] = 0
-                later[:] = 0
-                if not current:
-                    for j in range(members):
-                        later[j, :R] = gfeed[first + j, T, :R]
-                        later[j, R + D :] = gy[first + j, T]
-                for t in range(T if current else T - 1, -1, -1):
-                    for j in range(members):
-                        for k in range(R):
-                            A[j, k] = step * later[j, k]
-                        for k in range(n_out):
-                            A[j, R + k] = (
-                                gy[first + j, t, k] if current else step * later[j, R + D + k]
-                            )
-                        for k in range(len(P)):
-                            fed[j, k] = feed[first + j, t, k]
-                            df[j, k] = 0
-                        fed[j, R + D] = 1  # the weight of the bias in dP; P itself has zeros there
-                    for start in range(0, N, BLOCK):
-                        length = min(BLOCK, N - start)
-                        base_start = U(0) if more else U(start)
-                        for j in range(members):
-                            b = first + j
-                            if len(kept):
-                                for i in range(U(length)):
-                                    rows[U(j), i] = kept[U(b), U(t), U(start) + i]
-                            elif more:
-                                for i in range(U(length)):
-                                    base_row[i] = bias[U(start) + i]
-                                for k in range(GROUP, len(P), GROUP):
-                                    _combine(fed, j, k, P, U(start), base_row, U(0), length)
-                                if len(rest):
-                                    for i in range(U(length)):
-                                        base_row[i] += powers[t] * rest[U(b), U(start) + i]
-                            if len(Z) > GROUP:
-                                _pull(A, j, Z, U(start), slopes, length)
-                            _slopes(
-                                fed, P, base, base_start, A, Z, U(start), rows, slopes, j, length,
-                                df, kind,
-                            )  # fmt: skip
-                            _project(P, U(start), slopes, j, length, df)
-                            if len(drest):
-                                for i in range(U(length)):
-                                    drest[U(b), U(start) + i] += powers[t] * slopes[U(j), i]
-                            if len(dnoise) and t > 0:
-                                last = t == T
-                                for i in range(U(length)):
-                                    dnoise[U(b), U(t - 1), U(start) + i] = slopes[U(j), i]
-                                if not last:
-                                    for i in range(U(length)):
-                                        dnoise[U(b), U(t - 1), U(start) + i] += (
-                                            keep * dnoise[U(b), U(t), U(start) + i]
-                                        )
-                        _spread(A, rows, own_dZ, U(start), length)
-                        _spread(fed, slopes, own_dP, U(start), length)
-                    for j in range(members):
-                        b = first + j
-                        if current:
-                            if t < T:
-                                for k in range(D):
-                                    du[b, t, k] = step * later[j, R + k]
-                            for k in range(R + D):
-                                later[j, k] = keep * later[j, k] + df[j, k] + gfeed[b, t, k]
-                            continue
-                        for k in range(D):
-                            du[b, t, k] = df[j, R + k] + gfeed[b, t, R + k]
-                        if len(dkick):
-                            for k in range(R):
-                                dkick[b, t, k] = later[j, k]
-                            for k in range(n_out):
-                                dkick[b, t, R + k] = later[j, R + D + k]
-                        for k in range(R):
-                            later[j, k] = keep * later[j, k] + df[j, k] + gfeed[b, t, k]
-                        for k in range(n_out):
-                            later[j, R + D + k] = keep * later[j, R + D + k] + gy[b, t, k]
+        rows, slopes = np.zeros((GROUP, BLOCK), P.dtype), np.zeros((GROUP, BLOCK), P.dtype)
+        base_row = np.empty(0 if len(kept) else BLOCK, P.dtype)
+        base = base_row if more or len(kept) else bias
+        A, fed = np.zeros((GROUP, len(Z)), P.dtype), np.zeros((GROUP, len(P) + 1), P.dtype)
+        df = np.zeros((GROUP, len(P)), P.dtype)
+        later = np.empty((GROUP, R + D + n_out), P.dtype)  # adjoint of [kappa, v, y] at t + 1
+        for group in range(n_groups):
+            first = group * GROUP
+            members = min(GROUP, B - first)
+            if members < GROUP:
+                rows[members:] = 0
+                slopes[members:] = 0
+                A[members:] = 0
+                fed[members:] = 0
+            later[:] = 0
+            if not current:
+                for j in range(members):
+                    later[j, :R] = gfeed[first + j, T, :R]
+                    later[j, R + D :] = gy[first + j, T]
+            for t in range(T if current else T - 1, -1, -1):
                 for j in range(members):
                     for k in range(R):
-                        dstart[first + j, k] = later[j, k]
+                        A[j, k] = step * later[j, k]
                     for k in range(n_out):
-                        dstart[first + j, R + k] = later[j, R + D + k]
+                        A[j, R + k] = gy[first + j, t, k] if current else step * later[j, R + D + k]
+                    for k in range(len(P)):
+                        fed[j, k] = feed[first + j, t, k]
+                        df[j, k] = 0
+                    fed[j, R + D] = 1  # the weight of the bias in dP; P itself has zeros there
+                for start in range(0, N, BLOCK):
+                    length = min(BLOCK, N - start)
+                    base_start = U(0) if more else U(start)
+                    for j in range(members):
+                        b = first + j
+                        if len(kept):
+                            for i in range(U(length)):
+                                rows[U(j), i] = kept[U(b), U(t), U(start) + i]
+                        elif more:
+                            for i in range(U(length)):
+                                base_row[i] = bias[U(start) + i]
+                            for k in range(GROUP, len(P), GROUP):
+                                _combine(fed, j, k, P, U(start), base_row, U(0), length)
+                            if len(rest):
+                                for i in range(U(length)):
+                                    base_row[i] += powers[t] * rest[U(b), U(start) + i]
+                        if len(Z) > GROUP:
+                            _pull(A, j, Z, U(start), slopes, length)
+                        _slopes(
+                            fed, P, base, base_start, A, Z, U(start), rows, slopes, j, length,
+                            df, kind,
+                        )  # fmt: skip
+                        _project(P, U(start), slopes, j, length, df)
+                        if len(drest):
+                            for i in range(U(length)):
+                                drest[U(b), U(start) + i] += powers[t] * slopes[U(j), i]
+                        if len(dnoise) and t > 0:
+                            last = t == T
+                            for i in range(U(length)):
+                                dnoise[U(b), U(t - 1), U(start) + i] = slopes[U(j), i]
+                            if not last:
+                                for i in range(U(length)):
+                                    dnoise[U(b), U(t - 1), U(start) + i] += (
+                                        keep * dnoise[U(b), U(t), U(start) + i]
+                                    )
+                    _spread(A, rows, dZ, U(start), length)
+                    _spread(fed, slopes, dP, U(start), length)
+                for j in range(members):
+                    b = first + j
+                    if current:
+                        if t < T:
+                            for k in range(D):
+                                du[b, t, k] = step * later[j, R + k]
+                        for k in range(R + D):
+                            later[j, k] = keep * later[j, k] + df[j, k] + gfeed[b, t, k]
+                        continue
+                    for k in range(D):
+                        du[b, t, k] = df[j, R + k] + gfeed[b, t, R + k]
+                    if len(dkick):
+                        for k in range(R):
+                            dkick[b, t, k] = later[j, k]
+                        for k in range(n_out):
+                            dkick[b, t, R + k] = later[j, R + D + k]
+                    for k in range(R):
+                        later[j, k] = keep * later[j, k] + df[j, k] + gfeed[b, t, k]
+                    for k in range(n_out):
+                        later[j, R + D + k] = keep * later[j, R + D + k] + gy[b, t, k]
+            for j in range(members):
+                for k in range(R):
+                    dstart[first + j, k] = later[j, k]
+                for k in range(n_out):
+                    dstart[first + j, R + k] = later[j, R + D + k]
 
     return forward, backward
-
-
-def low_rank_passes(phi, workers):
-    """(forward, backward) for the nonlinearity of that name, on that many threads."""
-    if workers > 1:
-        numba.set_num_threads(workers)
-    return _low_rank(KINDS[phi], workers > 1)
-
-
-def threads(wanted):
-    """How many of the threads wanted numba was started with."""
-    return min(wanted, numba.config.NUMBA_NUM_THREADS)
 
 
 class FullRankPasses(NamedTuple):

@@ -7,6 +7,8 @@ numbers to round-off. Time is `lrnn.simulate`'s: T inputs make T + 1 states.
 
 import functools
 import importlib
+from concurrent.futures import ThreadPoolExecutor
+from itertools import pairwise
 from typing import NamedTuple
 
 import numpy as np
@@ -160,11 +162,17 @@ class _LowRank(torch.autograd.Function):
         ctx.workers = _workers(B, T, N)
         ctx.arrays = P, Z, _array(bias, 1, real).copy(), feed, _array(rest, 2, real), kept, powers
         ctx.present = y0 is not None, rest is not None, noise is not None, kick is not None
-        run, _ = kernels().low_rank_passes(step.phi, ctx.workers)
-        run(
-            P, Z, ctx.arrays[2], feed, y, _array(u, 3, real), _array(kick, 3, real),
-            ctx.arrays[4], _array(noise, 3, real), kept, powers, real.type(step.a), R, current,
-        )  # fmt: skip
+        run, _ = kernels().low_rank_passes(step.phi)
+        bias, rest = ctx.arrays[2], ctx.arrays[4]
+        u, kick, noise = (_array(each, 3, real) for each in (u, kick, noise))
+
+        def work(_, some):
+            run(
+                P, Z, bias, feed[some], y[some], u[some], kick[some], rest[some], noise[some],
+                kept[some], powers, real.type(step.a), R, current,
+            )  # fmt: skip
+
+        _share(work, B, ctx.workers)
         ctx.set_materialize_grads(False)
         path = torch.from_numpy(feed)
         # Copies: what is kept for the way back must not change under the caller's hands.
@@ -192,11 +200,16 @@ class _LowRank(torch.autograd.Function):
         wants_noise = has_noise and ctx.needs_input_grad[10]
         dnoise = np.empty((B, T, N) if wants_noise else (0, 0, 0), real)
         dkick = np.empty((B, T, R + n_out) if has_kick else (0, 0, 0), real)
-        _, run = kernels().low_rank_passes(ctx.step.phi, ctx.workers)
-        run(
-            P, Z, bias, feed, gfeed, gy, rest, kept, powers, real.type(ctx.step.a), R, current,
-            dP, dZ, du, dstart, drest, dnoise, dkick,
-        )  # fmt: skip
+        _, run = kernels().low_rank_passes(ctx.step.phi)
+
+        def work(worker, some):
+            run(
+                P, Z, bias, feed[some], gfeed[some], gy[some], rest[some], kept[some], powers,
+                real.type(ctx.step.a), R, current, dP[worker], dZ[worker], du[some],
+                dstart[some], drest[some], dnoise[some], dkick[some],
+            )  # fmt: skip
+
+        _share(work, B, ctx.workers)
         dP, dZ = (torch.from_numpy(each[0] if len(each) == 1 else each.sum(0)) for each in (dP, dZ))
         start = torch.from_numpy(dstart)
         return (
@@ -232,7 +245,19 @@ def _array(tensor, axes, real):
 
 
 def _workers(B, T, N):
-    return kernels().threads(torch.get_num_threads()) if B * T * N >= PARALLEL_FROM else 1
+    return min(torch.get_num_threads(), B) if B * T * N >= PARALLEL_FROM else 1
+
+
+def _share(work, B, workers):
+    """work(worker, slice of trials) for all trials, in as many threads as there are workers."""
+    edges = [worker * B // workers for worker in range(workers + 1)]
+    parts = [slice(start, stop) for start, stop in pairwise(edges)]
+    if workers == 1:
+        work(0, parts[0])
+        return
+    with ThreadPoolExecutor(workers) as pool:
+        for done in [pool.submit(work, worker, some) for worker, some in enumerate(parts)]:
+            done.result()
 
 
 # Full rank
