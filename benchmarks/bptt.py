@@ -15,7 +15,8 @@ DT, TAU = 0.2, 1.0
 LOW_SIZES = (128, 512, 1024, 4096)
 FULL_SIZES = (128, 512, 1024)
 SMALL_SIZES = (3, 10, 30)
-REPEATS = {3: 30, 10: 30, 30: 30, 128: 25, 512: 15, 1024: 7, 4096: 5}
+REPEATS = {3: 10, 10: 10, 30: 10, 128: 8, 512: 6, 1024: 4, 4096: 3}
+STEPS = 5  # in a row
 LEAST_LOW_RATIO = {512: 15.0}
 LEAST_FULL_RATIO = {128: 2.0}
 MOST_OVER_PRODUCTS = {512: 1.2, 1024: 1.2}
@@ -84,8 +85,18 @@ def case(N, *, low, n_steps=T, n_trials=B):
     return module, u, target
 
 
-def milliseconds(functions, N):
-    return [1e3 * seconds for seconds in interleaved(functions, REPEATS[N])]
+def milliseconds(functions, repeats):
+    """Least time of a call, where each turn makes STEPS of them: training makes thousands."""
+
+    def several(function):
+        def run_several():
+            for _ in range(STEPS):
+                function()
+
+        return run_several
+
+    times = interleaved([several(function) for function in functions], repeats)
+    return [1e3 * seconds / STEPS for seconds in times]
 
 
 def growth(failures):
@@ -99,7 +110,7 @@ def growth(failures):
             ours(*case(each["N"], low=True, n_steps=each["T"], n_trials=each["B"]))
             for each in cases
         ]
-        times = [1e3 * seconds for seconds in interleaved(runs, 5)]
+        times = milliseconds(runs, 4)
         print(
             f"{axis:>7}"
             + "".join(f"{size:>7}:{ms:>7.2f}" for size, ms in zip(sizes, times, strict=True))
@@ -118,7 +129,7 @@ def run():
     print(f"{'low rank N':>12}{'loop':>9}{'ours':>9}{'ratio':>8}")
     for N in (*SMALL_SIZES, *LOW_SIZES):
         made = case(N, low=True)
-        slow, fast = milliseconds([loop(*made), ours(*made)], N)
+        slow, fast = milliseconds([loop(*made), ours(*made)], REPEATS[N])
         ratio = slow / fast
         print(f"{N:>12}{slow:>9.2f}{fast:>9.2f}{ratio:>8.1f}")
         if ratio < LEAST_LOW_RATIO.get(N, 0.0):
@@ -130,7 +141,7 @@ def run():
     print(f"{'full rank N':>12}{'loop':>9}{'ours':>9}{'products':>10}{'ratio':>8}{'/products':>11}")
     for N in (*SMALL_SIZES, *FULL_SIZES):
         made = case(N, low=False)
-        slow, fast, bare = milliseconds([loop(*made), ours(*made), products(N)], N)
+        slow, fast, bare = milliseconds([loop(*made), ours(*made), products(N)], REPEATS[N])
         ratio, over = slow / fast, fast / bare
         print(f"{N:>12}{slow:>9.2f}{fast:>9.2f}{bare:>10.2f}{ratio:>8.1f}{over:>11.2f}")
         if ratio < LEAST_FULL_RATIO.get(N, 0.0):

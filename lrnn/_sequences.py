@@ -55,7 +55,7 @@ def why_not_kernel(step, tensors):
         return "numba is not installed"
     if step.phi not in kernels().KINDS:
         return f"they do not know phi = {step.phi}"
-    if any(tensor.device.type != "cpu" for tensor in present):
+    if not all(tensor.is_cpu for tensor in present):
         return "they run on the CPU only"
     precisions = {tensor.dtype for tensor in present}
     if len(precisions) > 1 or not precisions <= {torch.float32, torch.float64}:
@@ -174,9 +174,9 @@ class _LowRank(torch.autograd.Function):
 
         _share(work, B, ctx.workers)
         ctx.set_materialize_grads(False)
-        path = torch.from_numpy(feed)
-        # Copies: what is kept for the way back must not change under the caller's hands.
-        return path[..., :R].clone(), path[..., R : R + D].clone(), torch.from_numpy(y)
+        # A copy: what is kept for the way back must not change under the caller's hands.
+        path = torch.from_numpy(feed.copy())
+        return path[..., :R], path[..., R : R + D], torch.from_numpy(y)
 
     @staticmethod
     @once_differentiable

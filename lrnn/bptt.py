@@ -131,7 +131,8 @@ class _Recurrent(torch.nn.Module):
         """Whether the compiled passes run; ValueError if they are asked for and cannot."""
         if self.backend == "torch":
             return False
-        reason = why_not_kernel(self.step, [*tensors, *self.parameters(), *self.buffers()])
+        own = (*self._parameters.values(), *self._buffers.values())
+        reason = why_not_kernel(self.step, (*tensors, *own))
         if reason and self.backend == "kernel":
             raise ValueError(f'backend "kernel" cannot run here: {reason}')
         return reason is None
@@ -412,9 +413,9 @@ def masked_mse(y, target, mask=None):
         raise ValueError(
             f"target must have the shape of y, {tuple(y.shape)}, got {tuple(target.shape)}"
         )
-    error = (y - target).square()
     if mask is None:
-        return error.mean()
+        return torch.nn.functional.mse_loss(y, target)
+    error = (y - target).square()
     mask = torch.as_tensor(mask, device=y.device).to(y.dtype)
     if mask.shape not in {y.shape, y.shape[:2]}:
         raise ValueError(

@@ -103,6 +103,18 @@ def test_the_best_weights_come_back_and_patience_ends_a_run():
     np.testing.assert_allclose(full.validation, expected, rtol=1e-12)  # rounding
 
 
+def test_the_best_weights_can_lie_on_the_way():
+    """Along w_k = 0.9^k (3, 4), the validation target 0.9^6 (3, 4) is met after 6 steps."""
+    target = torch.tensor([3.0, 4.0], dtype=torch.float64) * 0.9**6
+    model = Bowl()
+    history = go(
+        model, steps=20, rate=0.1, optimizer="sgd", validation=target, validate_every=2,
+        restore_best=True,
+    )  # fmt: skip
+    assert history.best_step == 6
+    np.testing.assert_allclose(model.w.detach(), target, rtol=1e-12)  # rounding
+
+
 class Interruption(Exception):
     pass
 
