@@ -264,7 +264,7 @@ def _share(work, B, workers):
 
 
 def full_rank(step, u, J, m, n, w_in, w_out, bias, *, state0, noise, kernel):
-    """Rates (B, T + 1, N) and output (B, T + 1, O) of a network J + m n^T; m and n may be None.
+    """Rates (B, T + 1, N) and output (B, T + 1, O) of J + m n^T, where J or m and n may be None.
 
     u : (B, T, D); state0 : (B, N); noise : (B, T, N) or None; kernel : bool
     """
@@ -278,7 +278,7 @@ def full_rank(step, u, J, m, n, w_in, w_out, bias, *, state0, noise, kernel):
 def _full_rank_loop(step, u, J, m, n, w_in, bias, state0, noise):
     a, keep, phi, current = step.a, 1.0 - step.a, PHI[step.phi], step.form == "current"
     T = u.shape[1]
-    J = J if m is None else J + m @ n.T
+    J = J if m is None else m @ n.T if J is None else J + m @ n.T
     state = state0
     rates = []
     for t in range(T + 1):
@@ -347,9 +347,9 @@ class _FullRank(torch.autograd.Function):
 
     @staticmethod
     def forward(ctx, step, u, J, m, n, w_in, w_out, bias, state0, noise):
-        current, (B, T, D), N = step.form == "current", u.shape, len(J)
+        current, (B, T, D), N = step.form == "current", u.shape, len(bias)
         inputs = u.transpose(0, 1).reshape(T * B, D)
-        whole = J if m is None else torch.addmm(J, m, n.T)
+        whole = J if m is None else m @ n.T if J is None else torch.addmm(J, m, n.T)
         weight = whole * step.a if current else whole
         pulled = weight.detach().T.contiguous().numpy()
         passes = _full_rank_passes(step.phi, N)
@@ -410,7 +410,7 @@ class _FullRank(torch.autograd.Function):
             dbias = scaled.sum(dim=0)
         before = flat[:TB]
         need = ctx.needs_input_grad
-        dJ = scale * (scaled.T @ before) if need[2] else None
+        dJ = scale * (scaled.T @ before) if need[2] else None  # never where J is None
         dm = scale * (scaled.T @ (before @ n)) if m is not None and need[3] else None
         dn = scale * (before.T @ (scaled @ m)) if m is not None and need[4] else None
         du = None

@@ -24,6 +24,7 @@ from lrnn._check import finite_array, positive
 from lrnn._sequences import PHI, Step, full_rank, leaky_sum, low_rank, why_not_kernel
 from lrnn.network import FORMS, LowRankRNN, connectivity
 
+FORM_J_UP_TO = 32  # neurons: one small product for all trials beats a pass over each trial's few
 BACKENDS = ("auto", "kernel", "torch")
 
 
@@ -141,6 +142,8 @@ class _Recurrent(torch.nn.Module):
 class LowRank(_Recurrent):
     """A trainable network with J = m n^T, which is never formed: a step costs N (R + D + O).
 
+    (But for the output of very few neurons, where forming it is faster.)
+
     m, n : (N, R); w_in : (N, D); w_out : (N, O); bias : (N,); as in `lrnn.network.LowRankRNN`,
         the last three zero-width or zero where they are None
     state0 : (N,), the state at t = 0 of all trials; kappa0 : (R,), the latents at t = 0, in current
@@ -222,7 +225,19 @@ class LowRank(_Recurrent):
         Returns : y (B, T + 1, O)
         Raises : ValueError if a shape disagrees or both state0 and kappa0 are given
         """
-        return self.latents(u, state0, noise, kappa0=kappa0).y
+        u = self._input(u)
+        state0, kappa0 = self._starts(u, state0, kappa0)
+        noise = self._noise(noise, u)
+        kernel = self._kernel(u, state0, noise)
+        unknown = self.form == "rate" and kappa0 is not None  # what the state is
+        if not kernel or self.n_neurons > FORM_J_UP_TO or unknown:
+            return self._latents(u, state0, noise, kappa0).y
+        if state0 is None:
+            state0 = u.new_zeros(len(u), self.n_neurons) if kappa0 is None else kappa0 @ self.m.T
+        return full_rank(
+            self.step, u, None, self.m, self.n, self.w_in, self.w_out, self.bias,
+            state0=state0, noise=noise, kernel=True,
+        )[1]  # fmt: skip
 
     def latents(self, u, state0=None, noise=None, *, kappa0=None):
         """`Latents`; arguments and errors as for `forward`. In rate form v is u, end repeated."""

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 import torch
 
-from lrnn import _sequences
+from lrnn import _sequences, bptt
 from lrnn.bptt import (
     FullRank,
     LowRank,
@@ -46,7 +46,7 @@ def test_activity_is_that_of_simulate_from_any_state(form, phi, backend):
         # Round-off, of sums in another order, through a network that is not chaotic.
         np.testing.assert_allclose(found.rates.detach(), rates(net, path), atol=1e-12)
         np.testing.assert_allclose(found.y.detach(), readout(net, path), atol=1e-12)
-        np.testing.assert_array_equal(module(u, x0).detach(), found.y.detach())
+        np.testing.assert_allclose(module(u, x0).detach(), found.y.detach(), atol=1e-13)  # likewise
 
 
 @pytest.mark.parametrize("backend", ["kernel", "torch"])
@@ -108,6 +108,23 @@ def test_gradients_are_finite_differences(kind, form):
         # Second-order differences: error h^2 = 1e-10 and round-off 1e-16/h = 1e-11, of numbers
         # near 1, with room for third derivatives.
         assert (sides[0] - sides[1]) / 2e-5 == pytest.approx(float(slope), rel=1e-6, abs=1e-8), name
+
+
+@pytest.mark.parametrize("form", ["current", "rate"])
+@pytest.mark.parametrize("start", ["zero", "state0", "kappa0"])
+def test_few_neurons_with_j_formed_have_the_same_output_and_gradients(form, start, monkeypatch):
+    rng = np.random.default_rng(8)
+    first = {"state0": rng.normal(size=(B, N)), "kappa0": rng.normal(size=(B, R))}
+    given = {start: first[start]} if start != "zero" else {}
+    found = []
+    for limit in (N, N - 1):
+        monkeypatch.setattr(bptt, "FORM_J_UP_TO", limit)
+        module = LowRank.from_network(network(form), dt=DT, dtype=torch.float64, backend="kernel")
+        y = module(signal(), noise=0.1 * np.ones((B, T, N)), **given)
+        y.pow(3).mean().backward()
+        found.append([y.detach(), *(parameter.grad for parameter in module.parameters())])
+    for formed, latent in zip(*found, strict=True):
+        torch.testing.assert_close(formed, latent, rtol=1e-10, atol=1e-13)  # round-off
 
 
 @pytest.mark.parametrize("form", ["current", "rate"])
