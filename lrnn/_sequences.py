@@ -371,7 +371,7 @@ class _FullRank(torch.autograd.Function):
             passes.forward_rate(pulled, drive.numpy(), path.numpy(), a)
             slopes = drive
         y = path @ w_out
-        ctx.step = step
+        ctx.step, ctx.formed = step, J is None
         ctx.save_for_backward(inputs, m, n, w_in, w_out, weight, path, slopes)
         ctx.set_materialize_grads(False)
         return path, y
@@ -410,9 +410,14 @@ class _FullRank(torch.autograd.Function):
             dbias = scaled.sum(dim=0)
         before = flat[:TB]
         need = ctx.needs_input_grad
-        dJ = scale * (scaled.T @ before) if need[2] else None  # never where J is None
-        dm = scale * (scaled.T @ (before @ n)) if m is not None and need[3] else None
-        dn = scale * (before.T @ (scaled @ m)) if m is not None and need[4] else None
+        dJ = dm = dn = None
+        if need[2] or ctx.formed:
+            dJ = scale * (scaled.T @ before)
+        if ctx.formed:
+            dm, dn, dJ = dJ @ n, dJ.T @ m, None
+        elif m is not None:
+            dm = scale * (scaled.T @ (before @ n)) if need[3] else None
+            dn = scale * (before.T @ (scaled @ m)) if need[4] else None
         du = None
         if need[1]:
             du = (scale * (scaled @ w_in)).view(T1 - 1, B, -1).transpose(0, 1)
