@@ -9,9 +9,10 @@ at a cost linear in N. Backwards, with A_t the adjoint of h_t,
 
     g_t = phi'(x_t) Z^T A_t,   dZ += A_t r_t^T,   dP += f_t g_t^T,   df_t = P g_t,
 
-where r_t is computed again from f_t rather than kept: tanh costs less than the memory to fill. In
-current form an initial state and noise outside the span of [m, w_in] add a term z_t to x_t that
-obeys z_{t+1} = (1 - a) z_t + noise_t whatever the network does; with noise r_t is kept.
+where r_t is kept if P and Z have few rows and r is not large, and computed again from f_t if not:
+then tanh costs less than the memory to fill. In current form an initial state and noise outside
+the span of [m, w_in] add a term z_t to x_t that obeys z_{t+1} = (1 - a) z_t + noise_t whatever the
+network does; with noise r_t is kept.
 
 Full rank. One matrix product a step each way; the states of a step are one contiguous (B, N).
 """
@@ -248,6 +249,88 @@ def _slopes(fed, P, base, base_start, A, Z, start, r, g, j, length, df, kind):
     df[j, 3] += d3
 
 
+@njit(**inner)
+def _adjoint(A, fed, P, Z, kept, b, t, start, length, g, dP, dZ, df, kind):
+    """A step of the adjoint for four trials from b on, where P and Z have four rows.
+
+    g <- (Z^T A) phi'(r), dZ += A r^T, dP += fed g^T with the bias as fifth row, df += P g. In two
+    passes because one would touch more arrays than the compiler checks for overlap.
+    """
+    half = P.dtype.type(0.5)
+    a00, a01, a02, a03 = A[0, 0], A[0, 1], A[0, 2], A[0, 3]
+    a10, a11, a12, a13 = A[1, 0], A[1, 1], A[1, 2], A[1, 3]
+    a20, a21, a22, a23 = A[2, 0], A[2, 1], A[2, 2], A[2, 3]
+    a30, a31, a32, a33 = A[3, 0], A[3, 1], A[3, 2], A[3, 3]
+    for i in range(U(length)):
+        at = start + i
+        z0, z1, z2, z3 = Z[U(0), at], Z[U(1), at], Z[U(2), at], Z[U(3), at]
+        r0, r1 = kept[b, t, at], kept[b + U(1), t, at]
+        r2, r3 = kept[b + U(2), t, at], kept[b + U(3), t, at]
+        g[U(0), i] = ((a00 * z0 + a01 * z1) + (a02 * z2 + a03 * z3)) * _slope(r0, half, kind)
+        g[U(1), i] = ((a10 * z0 + a11 * z1) + (a12 * z2 + a13 * z3)) * _slope(r1, half, kind)
+        g[U(2), i] = ((a20 * z0 + a21 * z1) + (a22 * z2 + a23 * z3)) * _slope(r2, half, kind)
+        g[U(3), i] = ((a30 * z0 + a31 * z1) + (a32 * z2 + a33 * z3)) * _slope(r3, half, kind)
+        dZ[U(0), at] += (a00 * r0 + a10 * r1) + (a20 * r2 + a30 * r3)
+        dZ[U(1), at] += (a01 * r0 + a11 * r1) + (a21 * r2 + a31 * r3)
+        dZ[U(2), at] += (a02 * r0 + a12 * r1) + (a22 * r2 + a32 * r3)
+        dZ[U(3), at] += (a03 * r0 + a13 * r1) + (a23 * r2 + a33 * r3)
+    f00, f01, f02, f03, f04 = fed[0, 0], fed[0, 1], fed[0, 2], fed[0, 3], fed[0, 4]
+    f10, f11, f12, f13, f14 = fed[1, 0], fed[1, 1], fed[1, 2], fed[1, 3], fed[1, 4]
+    f20, f21, f22, f23, f24 = fed[2, 0], fed[2, 1], fed[2, 2], fed[2, 3], fed[2, 4]
+    f30, f31, f32, f33, f34 = fed[3, 0], fed[3, 1], fed[3, 2], fed[3, 3], fed[3, 4]
+    d00 = d01 = d02 = d03 = d10 = d11 = d12 = d13 = half - half
+    d20 = d21 = d22 = d23 = d30 = d31 = d32 = d33 = half - half
+    for i in range(U(length)):
+        at = start + i
+        p0, p1, p2, p3 = P[U(0), at], P[U(1), at], P[U(2), at], P[U(3), at]
+        g0, g1, g2, g3 = g[U(0), i], g[U(1), i], g[U(2), i], g[U(3), i]
+        dP[U(0), at] += (f00 * g0 + f10 * g1) + (f20 * g2 + f30 * g3)
+        dP[U(1), at] += (f01 * g0 + f11 * g1) + (f21 * g2 + f31 * g3)
+        dP[U(2), at] += (f02 * g0 + f12 * g1) + (f22 * g2 + f32 * g3)
+        dP[U(3), at] += (f03 * g0 + f13 * g1) + (f23 * g2 + f33 * g3)
+        dP[U(4), at] += (f04 * g0 + f14 * g1) + (f24 * g2 + f34 * g3)
+        d00 += g0 * p0
+        d01 += g0 * p1
+        d02 += g0 * p2
+        d03 += g0 * p3
+        d10 += g1 * p0
+        d11 += g1 * p1
+        d12 += g1 * p2
+        d13 += g1 * p3
+        d20 += g2 * p0
+        d21 += g2 * p1
+        d22 += g2 * p2
+        d23 += g2 * p3
+        d30 += g3 * p0
+        d31 += g3 * p1
+        d32 += g3 * p2
+        d33 += g3 * p3
+    df[0, 0], df[0, 1], df[0, 2], df[0, 3] = (
+        df[0, 0] + d00,
+        df[0, 1] + d01,
+        df[0, 2] + d02,
+        df[0, 3] + d03,
+    )
+    df[1, 0], df[1, 1], df[1, 2], df[1, 3] = (
+        df[1, 0] + d10,
+        df[1, 1] + d11,
+        df[1, 2] + d12,
+        df[1, 3] + d13,
+    )
+    df[2, 0], df[2, 1], df[2, 2], df[2, 3] = (
+        df[2, 0] + d20,
+        df[2, 1] + d21,
+        df[2, 2] + d22,
+        df[2, 3] + d23,
+    )
+    df[3, 0], df[3, 1], df[3, 2], df[3, 3] = (
+        df[3, 0] + d30,
+        df[3, 1] + d31,
+        df[3, 2] + d32,
+        df[3, 3] + d33,
+    )
+
+
 @functools.cache
 def low_rank_passes(phi):
     """The forward and the adjoint pass with the nonlinearity of that name.
@@ -327,6 +410,8 @@ def low_rank_passes(phi):
         step, keep = a, P.dtype.type(1) - a
         more = len(kept) == 0 and (len(rest) > 0 or len(P) > GROUP)
         n_groups = (B + GROUP - 1) // GROUP
+        fits = len(kept) > 0 and len(P) == GROUP and len(Z) == GROUP
+        fits = fits and len(drest) == 0 and len(dnoise) == 0
         rows, slopes = np.zeros((GROUP, BLOCK), P.dtype), np.zeros((GROUP, BLOCK), P.dtype)
         base_row = np.empty(0 if len(kept) else BLOCK, P.dtype)
         base = base_row if more or len(kept) else bias
@@ -359,6 +444,12 @@ def low_rank_passes(phi):
                 for start in range(0, N, BLOCK):
                     length = min(BLOCK, N - start)
                     base_start = U(0) if more else U(start)
+                    if fits and members == GROUP:
+                        _adjoint(
+                            A, fed, P, Z, kept, U(first), U(t), U(start), length, slopes, dP, dZ,
+                            df, kind,
+                        )  # fmt: skip
+                        continue
                     for j in range(members):
                         b = first + j
                         if len(kept):

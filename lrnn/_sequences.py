@@ -25,6 +25,7 @@ PHI = {
 TORCH_PRODUCTS_FROM = (
     256  # neurons: below, what it costs to ask for a product is more than it saves
 )
+KEPT_UP_TO = 2**22  # numbers B T N of rates that cost less to keep than to compute again
 PARALLEL_FROM = 2**21  # numbers B T N from which threads pay for being woken
 
 
@@ -157,7 +158,8 @@ class _LowRank(torch.autograd.Function):
         if not current:
             y[:, 0] = y0.detach().numpy()
         powers = ((1.0 - step.a) ** np.arange(T + 1)).astype(real)
-        kept = np.empty((B, T + 1, N) if noise is not None else (0, 0, 0), real)
+        few = len(P) == len(Z) == 4 and rest is None and B * T * N <= KEPT_UP_TO
+        kept = np.empty((B, T + 1, N) if noise is not None or few else (0, 0, 0), real)
         ctx.step, ctx.sizes = step, (R, D, n_out)
         ctx.workers = _workers(B, T, N)
         ctx.arrays = P, Z, _array(bias, 1, real).copy(), feed, _array(rest, 2, real), kept, powers
@@ -194,7 +196,7 @@ class _LowRank(torch.autograd.Function):
             if not current:  # v repeats the last input
                 gfeed[:, T - 1, R:] += gfeed[:, T, R:]
         gy = np.zeros((B, T + 1, n_out), real) if g_y is None else _array(g_y, 3, real)
-        dP, dZ = (np.zeros((ctx.workers, rows, N), real) for rows in (R + D + 1, R + n_out))
+        dP, dZ = (np.zeros((ctx.workers, rows, N), real) for rows in (len(P) + 1, len(Z)))
         du, dstart = np.empty((B, T, D), real), np.empty((B, R + n_out), real)
         drest = np.zeros((B, N) if has_rest and ctx.needs_input_grad[9] else (0, 0), real)
         wants_noise = has_noise and ctx.needs_input_grad[10]
@@ -218,7 +220,7 @@ class _LowRank(torch.autograd.Function):
             dP[:R].T,
             dZ[:R].T,
             dP[R : R + D].T,
-            dZ[R:].T,
+            dZ[R : R + n_out].T,
             dP[R + D],
             start[:, :R],
             start[:, R:] if has_y0 else None,

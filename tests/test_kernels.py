@@ -103,6 +103,19 @@ def test_other_nonlinearities(kind, phi, form):
     assert_agree(kind, 20, 2, phi, form, "state0", False, torch.float64)
 
 
+@pytest.mark.parametrize("keep", [True, False])
+@pytest.mark.parametrize("form", ["current", "rate"])
+def test_all_rows_of_a_full_group_count_whether_rates_are_kept_or_not(form, keep, monkeypatch):
+    """Two latents, inputs and outputs: four rows on either side, none of them empty."""
+    monkeypatch.setitem(globals(), "D", 2)
+    monkeypatch.setitem(globals(), "O", 2)
+    if not keep:
+        monkeypatch.setattr(_sequences, "KEPT_UP_TO", 0)
+    for N, start in ((5, "zero"), (600, "kappa0")):
+        for dtype in TOLERANCE:
+            assert_agree("low", N, 2, "tanh", form, start, False, dtype)
+
+
 @pytest.mark.parametrize("form", ["current", "rate"])
 def test_threads_change_nothing_but_round_off_and_repeat_exactly(form, monkeypatch):
     monkeypatch.setattr(_sequences, "PARALLEL_FROM", 0)
