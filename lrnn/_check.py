@@ -52,6 +52,24 @@ def not_negative(name, value):
     return number
 
 
+def whole(name, value, least=1):
+    """Return `value` as an int that is at least `least`, or raise ValueError."""
+    number = _number(name, value)
+    if not number.is_integer() or number < least:
+        raise ValueError(f"{name} must be a whole number of at least {least}, got {value!r}")
+    return int(number)
+
+
+def whole_steps(name, duration, dt, least=1):
+    """Return how many steps dt there are in `duration`, or raise ValueError unless it is whole."""
+    ratio = (positive if least else not_negative)(name, duration) / dt
+    steps = round(ratio)
+    # Decimal fractions of a second are not exact: 0.3/0.1 is 2.9999999999999996.
+    if abs(ratio - steps) > 1e-6 * max(ratio, 1.0) or steps < least:
+        raise ValueError(f"{name} must be a whole number of steps dt = {dt:g}, got {duration!r}")
+    return steps
+
+
 def _number(name, value):
     try:
         number = float(value)

@@ -8,7 +8,7 @@ from dataclasses import KW_ONLY, dataclass
 
 import numpy as np
 
-from lrnn._check import finite_array, freeze, not_negative, positive
+from lrnn._check import finite_array, freeze, not_negative, positive, whole
 from lrnn.nonlinearity import TANH, Nonlinearity, nonlinearity
 
 
@@ -98,7 +98,7 @@ def gaussian_basis(n_neurons, rank, *, m_std=1.0, bias_std=1.0, input_std=(), ph
     rng : numpy Generator
     Raises : ValueError if an argument is out of range
     """
-    N, R = _size(n_neurons, rank)
+    N, R = whole("n_neurons", n_neurons), whole("rank", rank)
     m = positive("m_std", m_std) * rng.normal(size=(N, R))
     bias = not_negative("bias_std", bias_std) * rng.normal(size=N)
     scales = [not_negative("input_std", std) for std in input_std]
@@ -113,7 +113,7 @@ def uniform_basis(n_neurons, rank, *, m_max=5.0, bias_max=10.0, phi=TANH, rng):
     rng : numpy Generator
     Raises : ValueError if an argument is out of range
     """
-    N, R = _size(n_neurons, rank)
+    N, R = whole("n_neurons", n_neurons), whole("rank", rank)
     m = positive("m_max", m_max) * rng.uniform(-1, 1, size=(N, R))
     return Basis(m, not_negative("bias_max", bias_max) * rng.uniform(-1, 1, size=N), phi=phi)
 
@@ -211,14 +211,7 @@ def _centred(n_neurons, domain, m_std, rng):
     domain = finite_array("domain", domain, ("R", 2))
     if (domain[:, 0] >= domain[:, 1]).any():
         raise ValueError(f"domain must have low < high in every row, got {domain.tolist()}")
-    N, R = _size(n_neurons, len(domain))
+    N, R = whole("n_neurons", n_neurons), whole("rank", len(domain))
     m = positive("m_std", m_std) * rng.normal(size=(N, R))
     centre = rng.uniform(domain[:, 0], domain[:, 1], size=(N, R))
     return m, -np.sum(m * centre, axis=1)
-
-
-def _size(n_neurons, rank):
-    for name, value in (("n_neurons", n_neurons), ("rank", rank)):
-        if int(value) != value or value < 1:
-            raise ValueError(f"{name} must be an integer of at least 1, got {value!r}")
-    return int(n_neurons), int(rank)

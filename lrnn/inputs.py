@@ -158,6 +158,23 @@ def ornstein_uhlenbeck(shape, *, dt, tau, std=1.0, mean=0.0, rng):
     return mean + not_negative("std", std) * lfilter([1.0], [1.0, -keep], noise, axis=1)
 
 
+def white_noise(shape, *, noise, dt, rng):
+    """White noise in steps: noise/sqrt(dt) times a standard normal number in each.
+
+    Its integral over a second has variance noise^2 at any dt, and noise^2 is its two-sided power
+    spectral density.
+
+    shape : tuple of int
+    noise : float, >= 0, intensity, signal times sqrt(s)
+    dt : float, s, > 0
+    rng : numpy Generator
+    Returns : an array of that shape
+    Raises : ValueError if an argument is out of range
+    """
+    scale = not_negative("noise", noise) / np.sqrt(positive("dt", dt))
+    return scale * rng.standard_normal(shape)
+
+
 def low_pass(u, *, dt, tau, v0=0.0):
     """The filtered input v of tau dv/dt = -v + u, exactly, for u constant within each step.
 

@@ -17,7 +17,7 @@ from typing import NamedTuple
 
 import numpy as np
 
-from lrnn._check import finite_array, positive
+from lrnn._check import finite_array, positive, whole
 from lrnn.basis import Basis, uniform_basis
 from lrnn.nef import flow_error
 from lrnn.network import LowRankRNN
@@ -180,7 +180,7 @@ def multi_start(task, n_neurons, *, n_starts=40, n_atoms=300, phi=TANH, box=BOX,
     Returns : list of S Fit, the lowest objective first
     Raises : ValueError if a number is below 1 or n_atoms < K
     """
-    K, S = _whole("n_neurons", n_neurons), _whole("n_starts", n_starts)
+    K, S = whole("n_neurons", n_neurons), whole("n_starts", n_starts)
     if n_atoms < K:
         raise ValueError(f"n_atoms must be at least n_neurons = {K}, got {n_atoms!r}")
     phi = nonlinearity(phi)
@@ -209,7 +209,7 @@ def search(
     Returns : list of n_max Fit; entry K - 1 has K neurons
     Raises : ValueError if a number is below 1 or n_atoms < n_max
     """
-    K, S = _whole("n_max", n_max), _whole("n_starts", n_starts)
+    K, S = whole("n_max", n_max), whole("n_starts", n_starts)
     if n_atoms < K:
         raise ValueError(f"n_atoms must be at least n_max = {K}, got {n_atoms!r}")
     phi = nonlinearity(phi)
@@ -303,9 +303,3 @@ def _start(task, K, n_atoms, box, phi, rng):
     # A path may end early; any other atoms then fill the size.
     rest = np.setdiff1d(np.arange(n_atoms), support)[: K - len(support)]
     return _parameters(dictionary)[:, [*support, *rest]]
-
-
-def _whole(name, value):
-    if int(value) != value or value < 1:
-        raise ValueError(f"{name} must be an integer of at least 1, got {value!r}")
-    return int(value)

@@ -6,7 +6,7 @@ from typing import NamedTuple
 import numpy as np
 from scipy.special import cosdg, sindg
 
-from lrnn._check import finite_array, positive
+from lrnn._check import finite_array, positive, whole
 
 
 class Target(NamedTuple):
@@ -103,8 +103,7 @@ def sine(half_width=2):
     half_width : int, >= 1; the domain is [-half_width, half_width], fixed points at both ends
     Raises : ValueError if half_width is not a positive integer
     """
-    if not positive("half_width", half_width).is_integer():
-        raise ValueError(f"half_width must be an integer, got {half_width!r}")
+    half_width = whole("half_width", half_width)
 
     def flow(z0, t):
         # tan(pi z/2) grows as exp(pi t); decay in the denominator cannot overflow.

@@ -6,21 +6,19 @@ can have made of the inputs 0 to k. In arrays of states of `lrnn.simulate` (T + 
 t = 0 on) it belongs to index k + 1, so that outputs to be scored are `path[:, 1:]`. A signal that
 is sampled at t_k is held until t_{k+1}; a target that equals the signal is its value in that step.
 
-Times are in seconds, and each duration must be a whole number of steps dt. White noise of
-intensity `noise` is noise/sqrt(dt) times a standard normal number in each step: its integral over
-a second has variance noise^2 at any dt, and noise^2 is its two-sided power spectral density. Noise
-is drawn last, so that one seed gives the same trials at every noise level.
+Times are in seconds, and each duration must be a whole number of steps dt. `noise` is the intensity
+of `inputs.white_noise`. It is drawn last, so that one seed gives the same trials at every noise
+level.
 """
 
 from typing import NamedTuple
 
 import numpy as np
 from scipy.special import ndtr
-from scipy.stats import binomtest
 
 from lrnn import targets as target_systems
-from lrnn._check import finite_array, not_negative, positive
-from lrnn.inputs import low_pass, ornstein_uhlenbeck
+from lrnn._check import finite_array, not_negative, positive, whole, whole_steps
+from lrnn.inputs import white_noise
 
 
 class Trials(NamedTuple):
@@ -28,89 +26,33 @@ class Trials(NamedTuple):
 
     inputs : (B, T, D), input[:, k] acts from t_k to t_{k+1}
     targets : (B, T, O), target[:, k] belongs to t_{k+1}
-    mask : (B, T) bool, the times at which all outputs count: `scored.all(axis=2)`
+    scored : (B, T, O) bool, the entries of `targets` that count
     dt : float, s
     condition : dict of arrays (B, ...), what each trial was; its keys are in the task's docstring
-    scored : (B, T, O) bool, the entries of `targets` that count
     """
 
     inputs: np.ndarray
     targets: np.ndarray
-    mask: np.ndarray
+    scored: np.ndarray
     dt: float
     condition: dict
-    scored: np.ndarray
 
     @property
     def t(self):
         """The times of the targets, (T,), s: dt, 2 dt, ... T dt."""
         return self.dt * np.arange(1, self.inputs.shape[1] + 1)
 
-
-class WienerFilter(NamedTuple):
-    """The optimal causal filter in continuous time, ds/dt = -rate s + gain u.
-
-    rate : float, 1/s
-    gain : float, 1/s
-    error : float, mean squared error in the steady state
-    """
-
-    rate: float
-    gain: float
-    error: float
-
-
-class KalmanFilter(NamedTuple):
-    """The optimal causal filter in steps, s_k = pole s_{k-1} + gain u_k.
-
-    pole : float, in [0, 1)
-    gain : float, in (0, 1]
-    error : float, mean squared error in the steady state
-    """
-
-    pole: float
-    gain: float
-    error: float
-
-
-class Psychometric(NamedTuple):
-    """Probability of the choice +1 against evidence.
-
-    evidence : (L,), increasing
-    p_right : (L,), share of the trials in which the choice was +1
-    low, high : (L,), ends of the exact binomial (Clopper-Pearson) interval
-    n : (L,) int, trials
-    """
-
-    evidence: np.ndarray
-    p_right: np.ndarray
-    low: np.ndarray
-    high: np.ndarray
-    n: np.ndarray
-
-
-class Chronometric(NamedTuple):
-    """Decision time against evidence, over the trials that reached a bound.
-
-    evidence : (L,), increasing
-    mean : (L,), s; NaN without a decided trial
-    standard_error : (L,), s; NaN with fewer than two
-    n_decided : (L,) int
-    n : (L,) int, trials, decided or not
-    """
-
-    evidence: np.ndarray
-    mean: np.ndarray
-    standard_error: np.ndarray
-    n_decided: np.ndarray
-    n: np.ndarray
+    @property
+    def mask(self):
+        """(B, T) bool, the times at which all outputs count."""
+        return self.scored.all(axis=2)
 
 
 def subset(trials, index):
     """Some of the trials, in the order of `index`: a slice, (K,) int or (B,) bool."""
-    inputs, targets, mask, dt, condition, scored = trials
+    inputs, targets, scored, dt, condition = trials
     chosen = {name: values[index] for name, values in condition.items()}
-    return Trials(inputs[index], targets[index], mask[index], dt, chosen, scored[index])
+    return Trials(inputs[index], targets[index], scored[index], dt, chosen)
 
 
 # Memory
@@ -149,9 +91,9 @@ def flip_flop(
     Returns : Trials without conditions
     Raises : ValueError if an argument is out of range or a duration is no multiple of dt
     """
-    B, K, dt = _count("n_trials", n_trials), _count("n_bits", n_bits), positive("dt", dt)
-    T, width = _steps("duration", duration, dt), _steps("pulse_width", pulse_width, dt)
-    least, wait = _steps("min_gap", min_gap, dt), _steps("grace", grace, dt, least=0)
+    B, K, dt = whole("n_trials", n_trials), whole("n_bits", n_bits), positive("dt", dt)
+    T, width = whole_steps("duration", duration, dt), whole_steps("pulse_width", pulse_width, dt)
+    least, wait = whole_steps("min_gap", min_gap, dt), whole_steps("grace", grace, dt, least=0)
     if least <= width:
         raise ValueError(f"min_gap must be longer than pulse_width = {pulse_width}, got {min_gap}")
     extra = not_negative("mean_extra_gap", mean_extra_gap) / dt
@@ -167,8 +109,10 @@ def flip_flop(
     latest = np.maximum.accumulate(np.where(starts != 0, step, 0), axis=1)
     memory = np.take_along_axis(starts, latest, axis=1)
     age = step - latest
-    inputs = np.where(age < width, memory, 0.0) + _white(memory.shape, noise, dt, rng)
-    return _trials(inputs, memory, age + 1 >= wait, dt, {})
+    inputs = np.where(age < width, memory, 0.0) + white_noise(
+        memory.shape, noise=noise, dt=dt, rng=rng
+    )
+    return Trials(inputs, memory, age + 1 >= wait, dt, {})
 
 
 def delayed_match(
@@ -203,11 +147,11 @@ def delayed_match(
     Returns : Trials with conditions sample and test (B,) int, delay (B,) s, and correct (B,), +-1
     Raises : ValueError if an argument is out of range or a duration is no multiple of dt
     """
-    B, K, dt = _count("n_trials", n_trials), _count("n_stimuli", n_stimuli, 2), positive("dt", dt)
-    shown, answer = _steps("stimulus", stimulus, dt), _steps("response", response, dt)
-    sample_on = _steps("fixation", fixation, dt, least=0)
+    B, K, dt = whole("n_trials", n_trials), whole("n_stimuli", n_stimuli, 2), positive("dt", dt)
+    shown, answer = whole_steps("stimulus", stimulus, dt), whole_steps("response", response, dt)
+    sample_on = whole_steps("fixation", fixation, dt, least=0)
     ends = finite_array("delay", delay, (2,))
-    shortest, longest = (_steps("delay", end, dt, least=0) for end in ends)
+    shortest, longest = (whole_steps("delay", end, dt, least=0) for end in ends)
     if shortest > longest:
         raise ValueError(f"delay must be (shortest, longest), got {ends.tolist()}")
     match = rng.random(B) < 0.5
@@ -223,9 +167,9 @@ def delayed_match(
         on = _during(step, onset, shown)
         inputs += on[..., None] * (which[:, None, None] == np.arange(K))
     responding = _during(step, test_on + shown, answer)[..., None]
-    inputs += _white(inputs.shape, noise, dt, rng)
+    inputs += white_noise(inputs.shape, noise=noise, dt=dt, rng=rng)
     condition = {"sample": sample, "test": test, "delay": waits * dt, "correct": correct}
-    return _trials(inputs, responding * correct[:, None, None], responding, dt, condition)
+    return Trials(inputs, responding * correct[:, None, None], responding, dt, condition)
 
 
 # Decisions
@@ -270,16 +214,16 @@ def decision(
     Raises : ValueError if an argument is out of range, a duration is no multiple of dt, or dt is
         too long for the teacher
     """
-    B, dt = _count("n_trials", n_trials), positive("dt", dt)
-    T, shown = _steps("duration", duration, dt), _steps("stimulus", stimulus, dt)
+    B, dt = whole("n_trials", n_trials), positive("dt", dt)
+    T, shown = whole_steps("duration", duration, dt), whole_steps("stimulus", stimulus, dt)
     if shown > T:
         raise ValueError(f"stimulus must be at most duration = {duration}, got {stimulus}")
     evidence = _signed(rng, _levels(coherence), B)
     on = (np.arange(T) < shown)[:, None]
-    inputs = on * (evidence[:, None, None] + _white((B, T, 1), noise, dt, rng))
+    inputs = on * (evidence[:, None, None] + white_noise((B, T, 1), noise=noise, dt=dt, rng=rng))
     path = teacher_response(inputs, dt=dt, tau=tau, teacher=teacher, z0=z0)
     condition = {"evidence": evidence, "correct": np.sign(evidence)}
-    return _trials(inputs, path, np.ones(path.shape, dtype=bool), dt, condition)
+    return Trials(inputs, path, np.ones(path.shape, dtype=bool), dt, condition)
 
 
 def teacher_response(u, *, dt, tau=1.0, teacher=None, z0=None):
@@ -352,22 +296,22 @@ def context_decision(
     Returns : Trials with conditions context (B,), 0 or 1, evidence (B, 2) and correct (B,), +-1
     Raises : ValueError if an argument is out of range or a duration is no multiple of dt
     """
-    B, dt = _count("n_trials", n_trials), positive("dt", dt)
+    B, dt = whole("n_trials", n_trials), positive("dt", dt)
     levels = _levels(coherence)
     if levels.min() == 0:
         raise ValueError(f"coherence must be greater than 0, got {levels.tolist()}")
-    onset, pause = _steps("cue", cue, dt, least=0), _steps("delay", delay, dt, least=0)
-    shown, answer = _steps("stimulus", stimulus, dt), _steps("response", response, dt)
+    onset, pause = whole_steps("cue", cue, dt, least=0), whole_steps("delay", delay, dt, least=0)
+    shown, answer = whole_steps("stimulus", stimulus, dt), whole_steps("response", response, dt)
     T = onset + shown + pause + answer
     context = rng.integers(2, size=B)
     evidence = _signed(rng, levels, (B, 2))
     correct = np.sign(evidence[np.arange(B), context])
     step = np.arange(T)
     on = _during(step, np.full(B, onset), shown)[..., None]
-    streams = on * (evidence[:, None] + _white((B, T, 2), noise, dt, rng))
+    streams = on * (evidence[:, None] + white_noise((B, T, 2), noise=noise, dt=dt, rng=rng))
     cues = np.repeat(np.eye(2)[context][:, None], T, axis=1)
     responding = _during(step, np.full(B, T - answer), answer)[..., None]
-    return _trials(
+    return Trials(
         np.concatenate([streams, cues], axis=2),
         responding * correct[:, None, None],
         responding,
@@ -420,167 +364,7 @@ def wong_wang(s, *, coherence=0.0, mu0=30.0):
     return -s / 0.1 + (1.0 - s) * 0.641 * rates
 
 
-# Ornstein-Uhlenbeck signals
-
-
-def ou_tracking(
-    n_trials, *, n_signals=1, duration=20.0, dt=0.1, tau=5.0, std=1.0, warm_up=0.0, rng
-):
-    """Report Ornstein-Uhlenbeck signals that are themselves the input, one output a signal.
-
-    Target k is input k. The optimal error is 0, that of the best constant is std^2. Two signals
-    are `n_signals=2`.
-
-    n_trials, n_signals : int, >= 1, B and D = O; signals are independent
-    duration, dt : float, s, > 0
-    tau : float, s, > 0, correlation time of the signals
-    std : float, > 0, their standard deviation; their mean is 0
-    warm_up : float, s, >= 0, not scored at the start
-    rng : numpy Generator
-    Returns : Trials without conditions
-    Raises : ValueError if an argument is out of range or a duration is no multiple of dt
-    """
-    signal, scored = _ou(n_trials, n_signals, duration, dt, tau, std, warm_up, rng)
-    return _trials(signal.copy(), signal, scored, dt, {})
-
-
-def ou_denoising(
-    n_trials,
-    *,
-    n_signals=1,
-    duration=20.0,
-    dt=0.1,
-    tau=5.0,
-    std=1.0,
-    noise=1.0,
-    warm_up=0.0,
-    rng,
-):
-    """Report Ornstein-Uhlenbeck signals from inputs to which white noise is added.
-
-    The smallest possible error, for linear and nonlinear systems alike, is that of `kalman_filter`
-    with this dt, once its start is forgotten (`warm_up`); `wiener_filter` is its limit for short
-    steps. The error of the best constant is std^2.
-
-    The other arguments, the result and the errors are those of `ou_tracking`.
-
-    noise : float, >= 0, intensity of the white noise, signal times sqrt(s)
-    """
-    signal, scored = _ou(n_trials, n_signals, duration, dt, tau, std, warm_up, rng)
-    return _trials(signal + _white(signal.shape, noise, dt, rng), signal, scored, dt, {})
-
-
-def ou_integration(
-    n_trials,
-    *,
-    n_signals=1,
-    duration=20.0,
-    dt=0.1,
-    tau=5.0,
-    std=1.0,
-    tau_integral=10.0,
-    warm_up=0.0,
-    rng,
-):
-    """Report the leaky integral y of an Ornstein-Uhlenbeck signal s, from y = 0 at t = 0.
-
-        tau_integral dy/dt = -y + s
-
-    exactly, for the signal held in each step (`inputs.low_pass`). The optimal error is 0. That of
-    the best constant is the variance of y, which tends to std^2 tau/(tau + tau_integral) for short
-    steps, once t is much longer than both.
-
-    The other arguments, the result and the errors are those of `ou_tracking`.
-
-    tau_integral : float, s, > 0
-    """
-    leak = positive("tau_integral", tau_integral)
-    signal, scored = _ou(n_trials, n_signals, duration, dt, tau, std, warm_up, rng)
-    return _trials(signal, low_pass(signal, dt=dt, tau=leak)[:, 1:], scored, dt, {})
-
-
-def ou_switch(
-    n_trials,
-    *,
-    duration=20.0,
-    dt=0.1,
-    tau=5.0,
-    std=1.0,
-    noise=0.0,
-    mean_dwell=None,
-    warm_up=0.0,
-    rng,
-):
-    """Report whichever of two Ornstein-Uhlenbeck signals a cue names.
-
-    Channels 0 and 1 are the signals, channel 2 is the cue, +1 for the first and -1 for the second.
-    Either is equally likely at the start; the cue then changes at a constant rate.
-
-    The optimal error is 0, or that of `kalman_filter` with noise, also right after a change, since
-    both signals can be filtered all the time. The best that ignores the cue is their mean, with
-    error std^2/2 (without noise); the best constant has std^2.
-
-    The other arguments, the result and the errors are those of `ou_tracking`.
-
-    noise : float, >= 0, intensity of white noise on both signals; the cue has none
-    mean_dwell : float, s, > 0, mean time between changes of the cue; without it, it never changes
-    """
-    signals, scored = _ou(n_trials, 2, duration, dt, tau, std, warm_up, rng)
-    B, T, _ = signals.shape
-    flips = 0.0 if mean_dwell is None else -np.expm1(-dt / positive("mean_dwell", mean_dwell))
-    first = rng.choice([-1.0, 1.0], (B, 1))
-    changes = np.cumsum(rng.random((B, T - 1)) < flips, axis=1)
-    cue = first * np.concatenate([np.ones((B, 1)), (-1.0) ** changes], axis=1)
-    named = np.where(cue > 0, signals[..., 0], signals[..., 1])[..., None]
-    seen = signals + _white(signals.shape, noise, dt, rng)
-    inputs = np.concatenate([seen, cue[..., None]], axis=2)
-    return _trials(inputs, named, scored[..., :1], dt, {})
-
-
 # Optima
-
-
-def wiener_filter(*, tau, std=1.0, noise):
-    """The optimal causal filter of an Ornstein-Uhlenbeck signal in white noise, continuous time.
-
-        rate = sqrt(1/tau^2 + 2 std^2/(tau noise^2)), gain = rate - 1/tau, error = noise^2 gain
-
-    tau : float, s, > 0, correlation time of the signal
-    std : float, > 0, standard deviation of the signal
-    noise : float, > 0, intensity of the white noise, signal times sqrt(s)
-    Returns : WienerFilter
-    Raises : ValueError if an argument is not positive
-    """
-    leak, power = 1.0 / positive("tau", tau), positive("noise", noise) ** 2
-    supply = 2.0 * positive("std", std) ** 2 * leak / power
-    rate = np.sqrt(leak**2 + supply)
-    gain = supply / (rate + leak)  # rate - leak, without its cancellation in heavy noise
-    return WienerFilter(float(rate), float(gain), float(power * gain))
-
-
-def kalman_filter(*, dt, tau, std=1.0, noise):
-    """The optimal causal filter for the samples of `ou_denoising`: the steady Kalman filter.
-
-    The signal is exact, s_{k+1} = a s_k + white with a = exp(-dt/tau), and the noise of one step
-    has variance noise^2/dt. The error is that of s_k given u_0 to u_k, with an endless past. A
-    linear network in Euler steps has this pole where its matrix has the eigenvalue
-    1 - (1 - pole) tau_network/dt.
-
-    dt : float, s, > 0
-    tau, std : as for `wiener_filter`
-    noise : float, >= 0
-    Returns : KalmanFilter
-    Raises : ValueError if an argument is out of range
-    """
-    dt, spread = positive("dt", dt), positive("std", std)
-    keep = np.exp(-2.0 * dt / positive("tau", tau))
-    step, power = spread**2 * (1.0 - keep), not_negative("noise", noise) ** 2 / dt
-    # The variance v before u_k is seen solves v = keep v power/(v + power) + step.
-    half = 0.5 * (step - power * (1.0 - keep))
-    before = half + np.hypot(half, np.sqrt(step * power))
-    gain = before / (before + power)
-    pole = np.sqrt(keep) * power / (before + power)
-    return KalmanFilter(float(pole), float(gain), float(gain * power))
 
 
 def ideal_accuracy(evidence, *, noise, stimulus):
@@ -650,121 +434,10 @@ def whole_trial_accuracy(outputs, trials):
     return float(np.mean((right | ~trials.scored).all(axis=(1, 2))))
 
 
-def choices(outputs, trials, *, threshold=0.0):
-    """Choice of each trial: +1 if output 0 is above `threshold` at its last scored time, else -1.
-
-    outputs, trials : as for `mean_squared_error`
-    threshold : float; for another teacher of `decision`, its `separatrix`
-    Returns : (B,)
-    Raises : ValueError as `mean_squared_error`, or if a trial has no scored time
-    """
-    outputs, scored = _outputs(outputs, trials), trials.scored[..., 0]
-    if not scored.any(axis=1).all():
-        raise ValueError("trials must have a scored time in every trial")
-    last = scored.shape[1] - 1 - np.argmax(scored[:, ::-1], axis=1)
-    return np.where(outputs[np.arange(len(outputs)), last, 0] > threshold, 1.0, -1.0)
-
-
-def choice_accuracy(outputs, trials, *, threshold=0.0):
-    """Share of right choices among the trials that have a right answer: float.
-
-    Arguments and errors as for `choices`.
-    """
-    correct = trials.condition.get("correct", np.zeros(len(trials.inputs)))
-    if not correct.any():
-        raise ValueError("trials must have a condition 'correct' that is not 0 in every trial")
-    choice = choices(outputs, trials, threshold=threshold)
-    return float(np.mean((choice == correct)[correct != 0]))
-
-
-def psychometric(evidence, choice, *, level=0.95):
-    """How often the choice is +1 at each value of the evidence.
-
-    evidence : (B,)
-    choice : (B,), +1 or -1
-    level : float, in (0, 1), coverage of the interval
-    Returns : Psychometric
-    Raises : ValueError if the shapes differ or a choice is neither +1 nor -1
-    """
-    evidence = finite_array("evidence", evidence, ("B",))
-    choice = finite_array("choice", choice, evidence.shape)
-    if not np.isin(choice, (-1.0, 1.0)).all():
-        raise ValueError(f"choice must be +1 or -1, got {np.unique(choice).tolist()}")
-    if not 0 < level < 1:
-        raise ValueError(f"level must be between 0 and 1, got {level!r}")
-    values, group, n = np.unique(evidence, return_inverse=True, return_counts=True)
-    right = np.bincount(group, choice > 0, len(values)).astype(int)
-    ends = [
-        binomtest(k, total).proportion_ci(level, method="exact")
-        for k, total in zip(right.tolist(), n.tolist(), strict=True)
-    ]
-    low, high = np.array([(end.low, end.high) for end in ends]).reshape(-1, 2).T
-    return Psychometric(values, right / n, low, high, n)
-
-
-def decision_times(outputs, *, dt, bounds=(-0.5, 0.5)):
-    """When output 0 first reaches a bound, counted from t = 0: (B,), s, NaN where it never does.
-
-    outputs : (B, T, O), at the times of targets, dt to T dt
-    dt : float, s, > 0
-    bounds : (lower, upper), reached by an output at or beyond
-    Raises : ValueError if a shape disagrees, the bounds do not increase or dt is not positive
-    """
-    y = finite_array("outputs", outputs, ("B", "T", "O"))[..., 0]
-    low, high = finite_array("bounds", bounds, (2,))
-    if low >= high:
-        raise ValueError(f"bounds must increase, got {[float(low), float(high)]}")
-    there = (y <= low) | (y >= high)
-    return np.where(there.any(axis=1), positive("dt", dt) * (there.argmax(axis=1) + 1), np.nan)
-
-
-def chronometric(evidence, times):
-    """Mean decision time at each value of the evidence.
-
-    evidence : (B,); pass its size to pool both signs
-    times : (B,), s, NaN where there was no decision
-    Returns : Chronometric
-    Raises : ValueError if the shapes differ
-    """
-    evidence = finite_array("evidence", evidence, ("B",))
-    times = np.asarray(times, dtype=float)
-    if times.shape != evidence.shape:
-        raise ValueError(f"times must have shape {evidence.shape}, got {times.shape}")
-    values, group, n = np.unique(evidence, return_inverse=True, return_counts=True)
-    decided = [times[(group == i) & ~np.isnan(times)] for i in range(len(values))]
-    counts = np.array([len(some) for some in decided], dtype=int)
-    means = np.array([some.mean() if len(some) else np.nan for some in decided])
-    errors = [
-        some.std(ddof=1) / np.sqrt(len(some)) if len(some) > 1 else np.nan for some in decided
-    ]
-    return Chronometric(values, means, np.array(errors), counts, n)
-
-
-def _trials(inputs, targets, scored, dt, condition):
-    scored = np.broadcast_to(scored, targets.shape).copy()
-    return Trials(inputs, targets, scored.all(axis=2), float(dt), condition, scored)
-
-
 def _outputs(outputs, trials):
     if not trials.scored.any():
         raise ValueError("trials must have something that is scored")
     return finite_array("outputs", outputs, trials.targets.shape)
-
-
-def _ou(n_trials, n_signals, duration, dt, tau, std, warm_up, rng):
-    """Signals (B, T, D) and which of their entries are scored."""
-    dt = positive("dt", dt)
-    shape = (_count("n_trials", n_trials), _steps("duration", duration, dt))
-    skip = _steps("warm_up", warm_up, dt, least=0)
-    if skip >= shape[1]:
-        raise ValueError(f"warm_up must be shorter than duration = {duration}, got {warm_up}")
-    shape = (*shape, _count("n_signals", n_signals))
-    signal = ornstein_uhlenbeck(shape, dt=dt, tau=tau, std=positive("std", std), rng=rng)
-    return signal, np.broadcast_to((np.arange(shape[1]) >= skip)[:, None], shape)
-
-
-def _white(shape, noise, dt, rng):
-    return not_negative("noise", noise) / np.sqrt(dt) * rng.standard_normal(shape)
 
 
 def _during(step, onset, length):
@@ -784,19 +457,3 @@ def _levels(coherence):
 
 def _signed(rng, levels, shape):
     return rng.choice(levels, shape) * rng.choice([-1.0, 1.0], shape)
-
-
-def _count(name, value, least=1):
-    number = positive(name, value)
-    if not number.is_integer() or number < least:
-        raise ValueError(f"{name} must be an integer, at least {least}, got {value!r}")
-    return int(number)
-
-
-def _steps(name, duration, dt, least=1):
-    ratio = (positive if least else not_negative)(name, duration) / dt
-    steps = round(ratio)
-    # Decimal fractions of a second are not exact: 0.3/0.1 is 2.9999999999999996.
-    if abs(ratio - steps) > 1e-6 * max(ratio, 1.0) or steps < least:
-        raise ValueError(f"{name} must be a whole number of steps dt = {dt:g}, got {duration!r}")
-    return steps

@@ -14,7 +14,7 @@ from typing import NamedTuple
 import numpy as np
 import torch
 
-from lrnn._check import positive
+from lrnn._check import positive, whole
 from lrnn.bptt import masked_mse
 
 OPTIMIZERS = ("adam", "sgd")
@@ -125,10 +125,10 @@ def train(
     """
     draw = _draw(model, batches, batch_size, rng)
     run = _Run(model, steps, rate, rng, optimizer, schedule, warmup, clip)
-    _whole("validate_every", validate_every, 1)
-    _whole("checkpoint_every", checkpoint_every, 1)
+    whole("validate_every", validate_every)
+    whole("checkpoint_every", checkpoint_every)
     if patience is not None:
-        _whole("patience", patience, 1)
+        whole("patience", patience)
         if validation is None:
             raise ValueError("patience counts validations: give validation data")
     if resume and checkpoint is None:
@@ -165,8 +165,8 @@ class _Run:
         self.parameters = [p for p in model.parameters() if p.requires_grad]
         if not self.parameters:
             raise ValueError("model has no parameter to train")
-        self.steps = _whole("steps", steps, 1)
-        self.rate, self.warmup = positive("rate", rate), _whole("warmup", warmup, 0)
+        self.steps = whole("steps", steps)
+        self.rate, self.warmup = positive("rate", rate), whole("warmup", warmup, 0)
         self.clip = None if clip is None else positive("clip", clip)
         self.optimizer = _optimizer(optimizer, self.parameters, self.rate)
         if not callable(schedule) and schedule not in SCHEDULES:
@@ -310,7 +310,7 @@ def _draw(model, batches, batch_size, rng):
     if rng is None:
         raise ValueError("rng must be given to draw batches")
     B = len(trials.inputs)
-    if _whole("batch_size", batch_size, 1) > B:
+    if whole("batch_size", batch_size) > B:
         raise ValueError(f"batch_size must be at most the {B} trials, got {batch_size}")
 
     def some():
@@ -319,7 +319,6 @@ def _draw(model, batches, batch_size, rng):
         return trials._replace(
             inputs=trials.inputs[index],
             targets=trials.targets[index],
-            mask=trials.mask[index],
             scored=trials.scored[index],
             condition=condition,
         )
@@ -334,21 +333,11 @@ def _tensors(model, trials):
     def real(array):
         return torch.as_tensor(array).to(like.device, like.dtype)
 
-    def flag(array):
-        return torch.as_tensor(array).to(like.device)
-
     return trials._replace(
         inputs=real(trials.inputs),
         targets=real(trials.targets),
-        mask=flag(trials.mask),
-        scored=flag(trials.scored),
+        scored=torch.as_tensor(trials.scored).to(like.device),
     )
-
-
-def _whole(name, value, least):
-    if isinstance(value, bool) or int(value) != value or value < least:
-        raise ValueError(f"{name} must be a whole number of at least {least}, got {value!r}")
-    return int(value)
 
 
 @contextlib.contextmanager

@@ -193,7 +193,7 @@ def moving(t=(0, 1), v=((1.0,), (2.0,)), domain=((0, 1),), **choices):
         (lambda: Basis(np.full((2, 1), np.nan)), "m must be finite, got nan"),
         (lambda: Basis(np.ones((2, 1)), phi="cosh"), "phi must be one of"),
         (lambda: grid_basis(1), "n_per_axis must be at least 2, got 1"),
-        (lambda: gaussian_basis(0, 1, rng=None), "n_neurons must be an integer of at least 1"),
+        (lambda: gaussian_basis(0, 1, rng=None), "n_neurons must be a whole number of at least 1"),
         (
             lambda: gaussian_basis(2, 1, m_std=-1, rng=np.random.default_rng(0)),
             "m_std must be greater than 0, got -1",

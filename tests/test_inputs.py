@@ -207,6 +207,14 @@ def test_ornstein_uhlenbeck_has_its_law_at_any_step(dt):
     np.testing.assert_allclose(measured, expected, atol=5 * std**2 * np.sqrt(2 / B))
 
 
+@pytest.mark.parametrize("dt", [0.1, 0.5])
+def test_the_integral_of_white_noise_over_a_second_is_the_same_at_any_step(dt):
+    u = inputs.white_noise((20000, round(1 / dt)), noise=0.7, dt=dt, rng=np.random.default_rng(2))
+    total = dt * u.sum(axis=1)
+    assert abs(total.mean()) < 5 * 0.7 / np.sqrt(20000)
+    assert total.std() == pytest.approx(0.7, rel=5 / np.sqrt(2 * 20000))  # five standard errors
+
+
 def test_ornstein_uhlenbeck_trials_and_channels_are_independent_and_reproducible():
     draw = lambda seed: inputs.ornstein_uhlenbeck(  # noqa: E731
         (2, 20000, 2), dt=1.0, tau=0.2, rng=np.random.default_rng(seed)
@@ -236,6 +244,8 @@ def test_ornstein_uhlenbeck_trials_and_channels_are_independent_and_reproducible
             lambda rng: inputs.ornstein_uhlenbeck((3, 4, 1), dt=1, tau=1, std=-1, rng=rng),
             "std must be at least 0",
         ),
+        (lambda rng: inputs.white_noise(3, noise=-1, dt=1, rng=rng), "noise must be at least 0"),
+        (lambda rng: inputs.white_noise(3, noise=1, dt=0, rng=rng), "dt must be greater than 0"),
         (lambda rng: inputs.low_pass(np.zeros((3, 4)), dt=1, tau=1), r"\(B, T, D\), got \(3, 4\)"),
         (
             lambda rng: inputs.low_pass(np.zeros((3, 4, 2)), dt=1, tau=1, v0=np.zeros(5)),

@@ -272,7 +272,7 @@ def test_rectified_neurons_are_better_than_a_large_dictionary(R):
         ),
         (
             lambda task, fit: multi_start(task, 0, rng=np.random.default_rng(0)),
-            "n_neurons must be an integer of at least 1, got 0",
+            "n_neurons must be a whole number of at least 1, got 0",
         ),
         (
             lambda task, fit: search(task, 9, n_atoms=8, rng=np.random.default_rng(0)),

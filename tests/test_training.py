@@ -7,7 +7,8 @@ import pytest
 import torch
 
 from lrnn.bptt import LowRank, masked_mse, random_low_rank
-from lrnn.tasks import flip_flop, ou_integration
+from lrnn.tasks import flip_flop
+from lrnn.tracking import ou_integration
 from lrnn.training import TrainingDivergedError, train, trial_loss
 
 
