@@ -1,5 +1,7 @@
 """Simulation of a `LowRankRNN`: all N neurons or its latents, by Euler steps or adaptively.
 
+Networks whose recurrent matrix has no low rank are for `simulate_matrix`.
+
 Arrays are (B, T, D), trials first. Input u[:, k] acts from t_k to t_{k+1}, so that T inputs give
 T + 1 states. A leading axis of length 1, of the input or of the initial state, is repeated for all
 trials.
@@ -13,6 +15,7 @@ from scipy.integrate import solve_ivp
 
 from lrnn._check import finite_array, positive
 from lrnn.network import connectivity, velocity
+from lrnn.nonlinearity import nonlinearity
 
 
 class DivergenceError(ArithmeticError):
@@ -78,6 +81,31 @@ def simulate_dense(net, state0, u, *, dt):
 
     dense = current if net.form == "current" else rate
     return Trajectory(_times(u, dt), _euler(dense, state0, u.shape[1], dt))
+
+
+def simulate_matrix(J, state0, drive, *, dt, tau=1.0, phi="tanh"):
+    """Any recurrent matrix in current form, tau dx/dt = -x + J phi(x) + drive, by Euler's method.
+
+    J : (N, N), [post, pre]
+    state0 : (B, N) or (1, N), x at t = 0
+    drive : (B, T, N), the current into each neuron from t_k to t_{k+1}; a last axis of length 1 is
+        the same current into all
+    dt, tau : float, s, > 0
+    phi : Nonlinearity or the name of one
+    Returns : Trajectory
+    Raises : ValueError if a shape disagrees or a number is out of range; DivergenceError at the
+        first time that is not finite
+    """
+    J = finite_array("J", J, ("N", "N"))
+    N = len(J)
+    state0 = finite_array("state0", state0, ("B", N))
+    drive = finite_array("drive", drive, ("B", "T", "N"))
+    if J.shape[1] != N or drive.shape[2] not in {1, N}:
+        raise ValueError(f"J must be square and drive as wide, got {J.shape} and {drive.shape}")
+    state0, drive, dt = _broadcast("state0", state0, drive, dt)
+    phi, tau = nonlinearity(phi).function, positive("tau", tau)
+    path = _euler(lambda k, x: (phi(x) @ J.T - x + drive[:, k]) / tau, state0, drive.shape[1], dt)
+    return Trajectory(_times(drive, dt), path)
 
 
 def simulate_latent(net, kappa0, u, *, dt, v0=None, rest0=None, y0=None):

@@ -15,6 +15,7 @@ from lrnn.simulate import (
     simulate,
     simulate_dense,
     simulate_latent,
+    simulate_matrix,
     solve,
     solve_latent,
 )
@@ -56,6 +57,21 @@ def test_thin_products_are_the_dense_network(seed, form, phi):
     assert thin.state.shape == (B, T + 1, 40)
     # Round-off, passed on by a network that is not chaotic.
     np.testing.assert_allclose(thin.state, dense.state, atol=1e-11)
+
+
+@pytest.mark.parametrize("phi", ["tanh", "relu"])
+def test_a_matrix_of_low_rank_runs_as_the_network_does(phi):
+    net, u = random_network(0, phi=phi), noise_input(0)
+    net = dataclasses.replace(net, bias=np.zeros(40))
+    state0 = np.random.default_rng(0).normal(size=(B, 40))
+    run = simulate_matrix(connectivity(net), state0, u @ net.w_in.T, dt=DT, tau=net.tau, phi=phi)
+    dense = simulate_dense(net, state0, u, dt=DT)
+    np.testing.assert_array_equal(run.t, dense.t)
+    np.testing.assert_allclose(run.state, dense.state, atol=1e-11)  # round-off, as above
+    # The same current into all neurons, given once.
+    J, one = connectivity(net), u[:1, :, :1]
+    wide = simulate_matrix(J, state0, np.repeat(one, 40, axis=2), dt=DT).state
+    np.testing.assert_array_equal(simulate_matrix(J, state0, one, dt=DT).state, wide)
 
 
 @pytest.mark.parametrize("form", ["current", "rate"])
@@ -297,6 +313,14 @@ ZERO = np.zeros((2, 2))
                 dataclasses.replace(net, form="rate"), ZERO, silence(3, 2), dt=DT, v0=ZERO
             ),
             "v0 has no meaning for a network in rate form",
+        ),
+        (
+            lambda net: simulate_matrix(np.eye(3)[:2], ZERO, np.zeros((1, 3, 1)), dt=DT),
+            r"J must be square and drive as wide, got \(2, 3\) and \(1, 3, 1\)",
+        ),
+        (
+            lambda net: simulate_matrix(np.eye(2), ZERO, np.zeros((1, 3, 3)), dt=DT),
+            r"drive as wide, got \(2, 2\) and \(1, 3, 3\)",
         ),
         (lambda net: solve_latent(net, ZERO, None, [0, 1]), "u must be a function"),
         (
