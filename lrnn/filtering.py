@@ -163,7 +163,8 @@ def optimum(problem, *, tau=1.0):
 
     Input and output determine no more: its other modes are free. But any network without excess
     loss, of any size and with any bulk, has this eigenvalue, since its transfer function has this
-    pole and no other.
+    pole and no other. On the way there `outliers.effective_pole` is nearer to it than any
+    eigenvalue.
 
     problem : Problem
     tau : float, s, > 0, time constant of the network
@@ -171,22 +172,6 @@ def optimum(problem, *, tau=1.0):
     """
     tau = positive("tau", tau)
     return Optimum(1.0 - tau * problem.rate, tau * problem.gain, problem.error)
-
-
-def effective_eigenvalue(J, w_out, w_in):
-    """1 - w_out . w_in/H(0) with H(0) = w_out^T (1 - J)^-1 w_in, one for each signal.
-
-    That is the eigenvalue of the network of one mode whose response has the same beginning and the
-    same integral. It tells what a network does, where eigenvalues of J tell how. Of a network whose
-    response begins with zero, w_out . w_in = 0, it says nothing: it is 1.
-
-    J : (N, N); w_out, w_in : (N, D)
-    Returns : (D,)
-    Raises : ValueError if the shapes disagree
-    """
-    J, w_out, w_in = _weights(J, w_out, w_in)
-    answer = np.linalg.solve(np.eye(len(J)) - J, w_in)
-    return 1.0 - np.sum(w_out * w_in, axis=0) / np.sum(w_out * answer, axis=0)
 
 
 def rank_one(problem, eigenvalue, overlap, *, tau=1.0, penalty=0.0):
