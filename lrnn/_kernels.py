@@ -71,8 +71,8 @@ def _tanh_double(x):
     exponent = size * PER_LOG2
     rounded = exponent + SHIFT
     f = exponent - (rounded - SHIFT)
-    series = 0.0
-    for coefficient in EXP_SERIES:
+    series = EXP_SERIES[0]
+    for coefficient in EXP_SERIES[1:]:
         series = series * f + coefficient
     scale = _power_of_two(rounded)
     e = scale * (series * f) + (scale - 1.0)
@@ -86,7 +86,6 @@ ABOVE = tuple(np.float32(c) for c in (1.428800423e-08, 2.125184019e-05, 3.533562
                                       1.341268700e-01, 9.999999514e-01))  # fmt: skip
 BELOW = tuple(np.float32(c) for c in (8.148946967e-07, 3.348461144e-04, 2.602046466e-02,
                                       4.674600062e-01, 1.0))  # fmt: skip
-ZERO = np.float32(0)
 
 
 @njit(**inner)
@@ -94,10 +93,10 @@ def _tanh_single(x):
     x = FLAT if x > FLAT else x  # NaN stays
     x = -FLAT if x < -FLAT else x
     square = x * x
-    above = below = ZERO
-    for coefficient in ABOVE:
+    above, below = ABOVE[0], BELOW[0]
+    for coefficient in ABOVE[1:]:
         above = above * square + coefficient
-    for coefficient in BELOW:
+    for coefficient in BELOW[1:]:
         below = below * square + coefficient
     return x * above / below
 
@@ -156,12 +155,12 @@ def _combine(weights, j, k, rows, start, out, out_start, length):
 
 
 @njit(**inner)
-def _project(rows, start, x, j, length, out):
-    """out[j, k] += sum over i of rows[k, start + i] x[j, i], from the second four rows on."""
+def _project(rows, start, x, row, x_start, length, out, j):
+    """out[j, k] += sum of rows[k, start + i] x[row, x_start + i], from the second four rows on."""
     for k in range(GROUP, len(rows)):
         total = x.dtype.type(0)
         for i in range(U(length)):
-            total += rows[U(k), start + i] * x[U(j), i]
+            total += rows[U(k), start + i] * x[row, x_start + i]
         out[j, k] += total
 
 
@@ -190,8 +189,8 @@ def _spread(weights, group, rows, start, length):
 
 
 @njit(**inner)
-def _rates(fed, P, base, base_start, Z, start, r, j, length, h, kind):
-    """r[j] <- phi(base + four rows of P), h[j] += four rows of Z times r."""
+def _rates(fed, P, base, base_start, Z, start, r, row, r_start, j, length, h, kind):
+    """r[row, r_start + i] <- phi(base + four rows of P), h[j] += four rows of Z times it."""
     half = r.dtype.type(0.5)
     f0, f1, f2, f3 = fed[j, 0], fed[j, 1], fed[j, 2], fed[j, 3]
     h0 = h1 = h2 = h3 = half - half
@@ -201,7 +200,7 @@ def _rates(fed, P, base, base_start, Z, start, r, j, length, h, kind):
             + (f2 * P[U(2), start + i] + f3 * P[U(3), start + i])
         )
         rate = _phi(x, half, kind)
-        r[U(j), i] = rate
+        r[row, r_start + i] = rate
         h0 += Z[U(0), start + i] * rate
         h1 += Z[U(1), start + i] * rate
         h2 += Z[U(2), start + i] * rate
@@ -210,6 +209,58 @@ def _rates(fed, P, base, base_start, Z, start, r, j, length, h, kind):
     h[j, 1] += h1
     h[j, 2] += h2
     h[j, 3] += h3
+
+
+@njit(**inner)
+def _rates_of_group(fed, P, bias, Z, start, r, first, t, r_start, length, h, kind):
+    """The same for four trials, whose rates are r[first + j, t, r_start + i].
+
+    Two passes, since one would need more registers than there are.
+    """
+    half = r.dtype.type(0.5)
+    b0, b1, b2, b3 = first, first + U(1), first + U(2), first + U(3)
+    f00, f01, f02, f03 = fed[0, 0], fed[0, 1], fed[0, 2], fed[0, 3]
+    f10, f11, f12, f13 = fed[1, 0], fed[1, 1], fed[1, 2], fed[1, 3]
+    f20, f21, f22, f23 = fed[2, 0], fed[2, 1], fed[2, 2], fed[2, 3]
+    f30, f31, f32, f33 = fed[3, 0], fed[3, 1], fed[3, 2], fed[3, 3]
+    h00 = h01 = h02 = h03 = h10 = h11 = h12 = h13 = half - half
+    h20 = h21 = h22 = h23 = h30 = h31 = h32 = h33 = half - half
+    for i in range(U(length)):
+        at = start + i
+        p0, p1, p2, p3, base = P[U(0), at], P[U(1), at], P[U(2), at], P[U(3), at], bias[at]
+        r0 = _phi(base + ((f00 * p0 + f01 * p1) + (f02 * p2 + f03 * p3)), half, kind)
+        r1 = _phi(base + ((f10 * p0 + f11 * p1) + (f12 * p2 + f13 * p3)), half, kind)
+        r2 = _phi(base + ((f20 * p0 + f21 * p1) + (f22 * p2 + f23 * p3)), half, kind)
+        r3 = _phi(base + ((f30 * p0 + f31 * p1) + (f32 * p2 + f33 * p3)), half, kind)
+        r[b0, t, r_start + i] = r0
+        r[b1, t, r_start + i] = r1
+        r[b2, t, r_start + i] = r2
+        r[b3, t, r_start + i] = r3
+    for i in range(U(length)):
+        at = start + i
+        r0, r1 = r[b0, t, r_start + i], r[b1, t, r_start + i]
+        r2, r3 = r[b2, t, r_start + i], r[b3, t, r_start + i]
+        z0, z1, z2, z3 = Z[U(0), at], Z[U(1), at], Z[U(2), at], Z[U(3), at]
+        h00 += z0 * r0
+        h01 += z1 * r0
+        h02 += z2 * r0
+        h03 += z3 * r0
+        h10 += z0 * r1
+        h11 += z1 * r1
+        h12 += z2 * r1
+        h13 += z3 * r1
+        h20 += z0 * r2
+        h21 += z1 * r2
+        h22 += z2 * r2
+        h23 += z3 * r2
+        h30 += z0 * r3
+        h31 += z1 * r3
+        h32 += z2 * r3
+        h33 += z3 * r3
+    h[0, 0], h[0, 1], h[0, 2], h[0, 3] = h[0, 0] + h00, h[0, 1] + h01, h[0, 2] + h02, h[0, 3] + h03
+    h[1, 0], h[1, 1], h[1, 2], h[1, 3] = h[1, 0] + h10, h[1, 1] + h11, h[1, 2] + h12, h[1, 3] + h13
+    h[2, 0], h[2, 1], h[2, 2], h[2, 3] = h[2, 0] + h20, h[2, 1] + h21, h[2, 2] + h22, h[2, 3] + h23
+    h[3, 0], h[3, 1], h[3, 2], h[3, 3] = h[3, 0] + h30, h[3, 1] + h31, h[3, 2] + h32, h[3, 3] + h33
 
 
 @njit(**inner)
@@ -346,58 +397,75 @@ def low_rank_passes(phi):
         N = len(bias)
         step, keep = a, P.dtype.type(1) - a
         more = len(noise) > 0 or len(rest) > 0 or len(P) > GROUP
-        for b in range(B):
-            row = np.empty((1, BLOCK), P.dtype)
-            base_row = np.empty(BLOCK, P.dtype)
-            base = base_row if more else bias
-            fed, h = np.empty((1, len(P)), P.dtype), np.empty((1, len(Z)), P.dtype)
-            z = np.zeros(N if len(noise) else 0, P.dtype)
-            if len(noise) and len(rest):
-                z[:] = rest[b]
+        fits = not more and len(Z) == GROUP
+        scratch = np.empty((GROUP, 1, BLOCK), P.dtype)
+        rates = kept if len(kept) else scratch
+        base_row = np.empty(BLOCK, P.dtype)
+        base = base_row if more else bias
+        fed, h = np.empty((GROUP, len(P)), P.dtype), np.empty((GROUP, len(Z)), P.dtype)
+        z = np.zeros((GROUP, N) if len(noise) else (0, 0), P.dtype)
+        for first in range(0, B, GROUP):
+            members = min(GROUP, B - first)
+            if len(noise):
+                z[:] = 0
+                if len(rest):
+                    z[:members] = rest[first : first + members]
             for t in range(T + 1 if current else T):
-                for k in range(len(P)):
-                    fed[0, k] = feed[b, t, k]
-                for k in range(len(Z)):
-                    h[0, k] = 0
+                for j in range(members):
+                    for k in range(len(P)):
+                        fed[j, k] = feed[first + j, t, k]
+                    for k in range(len(Z)):
+                        h[j, k] = 0
                 for start in range(0, N, BLOCK):
                     length = min(BLOCK, N - start)
-                    base_start = U(0) if more else U(start)
-                    if more:
-                        for i in range(U(length)):
-                            base_row[i] = bias[U(start) + i]
-                        for k in range(GROUP, len(P), GROUP):
-                            _combine(fed, 0, k, P, U(start), base_row, U(0), length)
-                        if len(noise):
-                            for i in range(U(length)):
-                                base_row[i] += z[U(start) + i]
-                        elif len(rest):
-                            for i in range(U(length)):
-                                base_row[i] += powers[t] * rest[U(b), U(start) + i]
-                    _rates(fed, P, base, base_start, Z, U(start), row, 0, length, h, kind)
-                    _project(Z, U(start), row, 0, length, h)
-                    if len(kept):
-                        for i in range(U(length)):
-                            kept[U(b), U(t), U(start) + i] = row[U(0), i]
-                if len(noise) and t < T:
-                    for i in range(U(N)):
-                        z[i] = keep * z[i] + noise[U(b), U(t), i]
-                if current:
-                    for k in range(n_out):
-                        y[b, t, k] = h[0, R + k]
-                    if t == T:
+                    at, row = (U(start), U(t)) if len(kept) else (U(0), U(0))
+                    if fits and members == GROUP:
+                        _rates_of_group(
+                            fed, P, bias, Z, U(start), rates, U(first) if len(kept) else U(0), row,
+                            at, length, h, kind,
+                        )  # fmt: skip
                         continue
-                    for k in range(D):
-                        feed[b, t + 1, R + k] = keep * feed[b, t, R + k] + step * u[b, t, k]
-                else:
-                    for k in range(n_out):
-                        y[b, t + 1, k] = keep * y[b, t, k] + step * h[0, R + k]
-                for k in range(R):
-                    feed[b, t + 1, k] = keep * feed[b, t, k] + step * h[0, k]
-                if len(kick):
+                    for j in range(members):
+                        b = first + j
+                        if more:
+                            for i in range(U(length)):
+                                base_row[i] = bias[U(start) + i]
+                            for k in range(GROUP, len(P), GROUP):
+                                _combine(fed, j, k, P, U(start), base_row, U(0), length)
+                            if len(noise):
+                                for i in range(U(length)):
+                                    base_row[i] += z[U(j), U(start) + i]
+                            elif len(rest):
+                                for i in range(U(length)):
+                                    base_row[i] += powers[t] * rest[U(b), U(start) + i]
+                        base_start = U(0) if more else U(start)
+                        own = rates[b if len(kept) else 0]
+                        _rates(
+                            fed, P, base, base_start, Z, U(start), own, row, at, j, length, h, kind
+                        )
+                        _project(Z, U(start), own, row, at, length, h, j)
+                for j in range(members):
+                    b = first + j
+                    if len(noise) and t < T:
+                        for i in range(U(N)):
+                            z[U(j), i] = keep * z[U(j), i] + noise[U(b), U(t), i]
+                    if current:
+                        for k in range(n_out):
+                            y[b, t, k] = h[j, R + k]
+                        if t == T:
+                            continue
+                        for k in range(D):
+                            feed[b, t + 1, R + k] = keep * feed[b, t, R + k] + step * u[b, t, k]
+                    else:
+                        for k in range(n_out):
+                            y[b, t + 1, k] = keep * y[b, t, k] + step * h[j, R + k]
                     for k in range(R):
-                        feed[b, t + 1, k] += kick[b, t, k]
-                    for k in range(n_out):
-                        y[b, t + 1, k] += kick[b, t, R + k]
+                        feed[b, t + 1, k] = keep * feed[b, t, k] + step * h[j, k]
+                    if len(kick):
+                        for k in range(R):
+                            feed[b, t + 1, k] += kick[b, t, k]
+                        for k in range(n_out):
+                            y[b, t + 1, k] += kick[b, t, R + k]
 
     @njit(**outer)
     def backward(
@@ -469,7 +537,7 @@ def low_rank_passes(phi):
                             fed, P, base, base_start, A, Z, U(start), rows, slopes, j, length,
                             df, kind,
                         )  # fmt: skip
-                        _project(P, U(start), slopes, j, length, df)
+                        _project(P, U(start), slopes, U(j), U(0), length, df, j)
                         if len(drest):
                             for i in range(U(length)):
                                 drest[U(b), U(start) + i] += powers[t] * slopes[U(j), i]

@@ -24,7 +24,7 @@ from lrnn._check import finite_array, positive
 from lrnn._sequences import PHI, Step, full_rank, leaky_sum, low_rank, why_not_kernel
 from lrnn.network import FORMS, LowRankRNN, connectivity
 
-FORM_J_UP_TO = 32  # neurons: one small product for all trials beats a pass over each trial's few
+FORM_J_UP_TO = 24  # neurons: one small product for all trials beats a pass over each trial's few
 BACKENDS = ("auto", "kernel", "torch")
 
 

@@ -9,7 +9,8 @@ import torch
 from lrnn import _sequences
 from lrnn.bptt import FullRank, LowRank, random_connectivity, random_low_rank
 
-B, T, D, O = 6, 9, 3, 2  # noqa: E741  # the letter of the axis
+# Two whole groups of trials and a part of one.
+B, T, D, O = 10, 9, 3, 2  # noqa: E741  # the letter of the axis
 DT, TAU = 0.1, 0.4
 # The precision times the sums over B T N terms and over T steps of recurrence, with room.
 TOLERANCE = {torch.float32: 1e-5, torch.float64: 1e-11}
