@@ -99,8 +99,9 @@ def instance_outlier(bulk, U, V, start):
 def without_row_sums(W):
     """W (1 - 1 1^T/N): what a neuron receives in sum is taken off its weights, evenly.
 
-    Then J 1 = -b 1 exactly, if v is orthogonal to 1: the outlier at -b has no spread, and without
-    structure those that random rows make for a large b are gone (Rajan & Abbott 2006).
+    Then J 1 = -b 1 exactly if v is orthogonal to 1, and the outlier at -b has no spread. A term
+    1 v^T of such a v, excitation and inhibition in balance, makes no outlier at any strength, where
+    chance row sums make several once its strength is of order sqrt(N) (Rajan & Abbott 2006).
 
     W : (N, N) -> (N, N)
     """

@@ -76,8 +76,8 @@ def edge(n, *, false_alarms=0.01):
     Q the regularised upper incomplete gamma function: the expected numbers of conjugate pairs and
     of real eigenvalues beyond. The first is half that of complex matrices, exact away from the real
     axis; the second is the tail of a chi distribution. Both are upper bounds that become exact as
-    the edge moves out: their sum is 3 % above the exact number (from the densities of Edelman,
-    Kostlan & Shub 1994 and Edelman 1997) at 0.01 and 10 % at 0.05, less for n over 100. Real
+    the edge moves out: for n from 20 on, their sum is 3 % above the exact number (from the
+    densities of Edelman, Kostlan & Shub 1994 and Edelman 1997) at 0.01 and 4 to 10 % at 0.05. Real
     eigenvalues stray further and decide where `false_alarms` is small. For large n the edge tends
     to that of the Gumbel law of Rider & Sinclair (2014), 1 + sqrt(log(n)/(4 n)) at leading order,
     which is of no use at the sizes here: its corrections are of order log log n / log n.
@@ -126,7 +126,7 @@ def leading_outliers(J, limit, *, most=6, restarts=4, rng):
     J : (N, N) array, sparse matrix or LinearOperator. A large bulk and factors U, V (N, R) make
         aslinearoperator(bulk) + aslinearoperator(U) @ aslinearoperator(V.T)
     limit : float, >= 0, such as `Spectrum.edge`
-    most : int, >= 1, of eigenvalues that are looked for, both of a pair counted; 2 or more spare
+    most : int, >= 1, eigenvalues that are looked for: two more than there may be outliers, at least
     restarts : int, >= 1, each costs some 50 products and 60 N numbers are kept
     rng : numpy Generator, of the first vector
     Returns : (K,) complex, of falling modulus

@@ -39,7 +39,7 @@ def regress_out(J, J0):
     """J = a J0 + remainder, a by least squares over all entries.
 
     Decay of weights shrinks J0 as a whole, and J - J0 then holds (a - 1) J0, of full rank. What was
-    learned, of low rank, moves a by order 1/N only.
+    learned, of low rank, moves a by order 1/N at most.
 
     J, J0 : (N, N), J0 not zero
     Returns : Regression
@@ -123,7 +123,7 @@ def subspace_overlap(a, b):
     The mean squared cosine of the principal angles: 1 where one span holds the other, 0 where they
     are orthogonal. Between random spans of dimensions P and Q its mean is max(P, Q)/N.
 
-    a : (N, ...), b : (N, ...), columns that span, dependent or not, not all zero
+    a : (N, P'), b : (N, Q'), spanning columns, dependent or not, not all zero
     Returns : float
     Raises : ValueError if a shape disagrees or a span is {0}
     """
@@ -141,8 +141,8 @@ def subspace_overlap(a, b):
 def block_means(J, labels):
     """Mean weight from each cluster of neurons to each, (K, K), [post, pre].
 
-    Means of all rows or all columns are J.mean(axis=1), what each neuron receives, and
-    J.mean(axis=0), what it sends.
+    Means of single rows and columns are J.mean(axis=1), what each neuron receives, and
+    J.mean(axis=0), what it sends; in a bulk of radius g they have a standard deviation of g/N.
 
     J : (N, N); labels : (N,) int, cluster of each neuron, 0 to K - 1, none empty
     Raises : ValueError if a shape disagrees, or a cluster is empty

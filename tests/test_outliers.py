@@ -221,6 +221,17 @@ def test_without_row_sums_the_balanced_outlier_is_exact():
     assert np.abs(without_row_sums(W).sum(axis=0)).max() > 0.5  # columns keep theirs
 
 
+@pytest.mark.parametrize("seed", range(3))
+def test_without_row_sums_balanced_excitation_and_inhibition_make_no_outliers(seed):
+    n = 200
+    signs = np.repeat([1.0, -1.0], n // 2)
+    W, limit = random_matrix(n, seed, 1.0), edge(n, false_alarms=1e-3)
+    U, V = factors(2 * np.sqrt(n), np.ones(n) / np.sqrt(n), signs / np.sqrt(n))
+    loose, balanced = (spectrum(x + U @ V.T, radius=1.0) for x in (W, without_row_sums(W)))
+    assert np.abs(loose.eigenvalues).max() > limit
+    assert np.abs(balanced.eigenvalues).max() < limit
+
+
 # Poles
 
 
