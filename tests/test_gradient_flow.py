@@ -101,6 +101,15 @@ def test_a_hundred_times_the_time_costs_far_less_than_a_hundred_times_the_gradie
     assert long < 1000 * 1e3 / 2 / 40  # a fortieth of what descent at its largest rate takes
 
 
+def test_a_time_that_cuts_a_step_short_does_not_shorten_the_next():
+    gradient, y0, _ = bowl(3, np.geomspace(0.1, 1, 5))
+    plain, cut = (
+        gradient_flow(gradient, y0, times).evaluations
+        for times in ([0, 10, 100], [0, 10, 10 + 1e-9, 100])
+    )
+    assert cut < plain + 10  # one more step
+
+
 def test_a_flow_that_overshoots_into_nothing_comes_back():
     """-y - log(1 - y)/100 is nearly straight far from its barrier, and steps grow long there."""
     beyond = []
