@@ -259,7 +259,7 @@ def test_an_unstable_network_has_an_infinite_loss(dt, eigenvalues):
 
 
 def test_an_eigenvalue_on_the_pole_of_the_map_is_unstable():
-    """The pole of the map of the half plane is 1/2 for a signal of 4 s, and so is a mode of J - 1."""
+    """For a signal of 4 s the map of the half plane has a pole at 1/2, where J - 1 has one too."""
     J, hidden = np.diag([1.5, 0.0]), np.array([[0.0], [1.0]])
     assert loss(denoising(tau=4.0, noise=1.0), J, hidden, hidden).value == np.inf
 

@@ -110,6 +110,15 @@ def test_a_time_that_cuts_a_step_short_does_not_shorten_the_next():
     assert cut < plain + 10  # one more step
 
 
+def test_curvature_that_begins_on_the_way_is_noticed():
+    """A slope of 1 leads from 2 to 1, where a curvature of 1000 begins."""
+    path = gradient_flow(
+        lambda y: np.where(y > 1, 1.0, 1.0 + 1000 * (y - 1)), np.array([2.0]), [0.0, 1000.0]
+    )
+    assert path.y[-1, 0] == pytest.approx(0.999, abs=1e-3)  # the tolerance
+    assert path.evaluations < 1000 * 1000 / 2 / 40
+
+
 def test_a_flow_that_overshoots_into_nothing_comes_back():
     """-y - log(1 - y)/100 is nearly straight far from its barrier, and steps grow long there."""
     beyond = []

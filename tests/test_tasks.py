@@ -422,6 +422,7 @@ def quiet(n_stimuli=2):
             lambda g: tasks.flip_flop(2, duration=20.1, rng=g),
             r"duration must be a whole number of steps dt = 0.2, got 20.1",
         ),
+        (lambda g: tasks.flip_flop(2, duration=1e-9, rng=g), "duration must be a whole number of"),
         (lambda g: tasks.flip_flop(2, pulse_width=0.1, rng=g), "pulse_width must be a whole"),
         (lambda g: tasks.flip_flop(2, min_gap=1.0, rng=g), "min_gap must be longer than pulse_w"),
         (lambda g: tasks.flip_flop(2, mean_extra_gap=-1, rng=g), "mean_extra_gap must be at least"),
