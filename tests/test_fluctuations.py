@@ -198,6 +198,24 @@ def test_chaotic_networks_have_this_autocovariance():
         assert (standard < 0.25).all()
 
 
+def test_chaotic_networks_with_a_mode_have_these_moments():
+    state = chaotic_states(g=2.5, overlap=3.5)[1]
+    late = chaotic_autocovariance(state, np.array([5.0]) / np.sqrt(1 - DT))[0]
+    wanted = [state.kappa, state.variance, late]
+    for size, count in ((150, 24), (450, 8)):
+        seen = []
+        for seed in range(count):
+            net, rng = network(size, seed, g=2.5, strength=3.5)
+            spread = np.sqrt(state.variance - state.kappa**2)
+            start = state.kappa * np.sqrt(size) * net.u + spread * rng.standard_normal((1, size))
+            x = simulate_matrix(net.J, start, np.zeros((1, 800, 1)), dt=DT).state[0, 200:]
+            kappa = x.mean(axis=0) @ net.u / np.sqrt(size)
+            seen.append([abs(kappa), np.mean(x**2), np.mean(x[50:] * x[:-50])])
+        standard = np.std(seen, axis=0, ddof=1) / np.sqrt(count)
+        assert (np.abs(np.mean(seen, axis=0) - wanted) < 4 * standard).all()
+        assert (standard < np.divide(wanted, 10)).all()
+
+
 @pytest.mark.parametrize(("g", "overlap"), [(0.8, 0.5), (0.8, 1.0), (1.2, 0.8)])
 def test_a_small_mode_relaxes_at_the_rate_of_the_mean_slope(g, overlap):
     """The same network and drive with and without a push along u: no noise but that of N."""
