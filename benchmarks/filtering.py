@@ -48,7 +48,7 @@ def run():
         if theirs / ours < LEAST_RATIO.get(N, 0.0):
             failures.append(f"gradient {theirs / ours:.1f} times faster at N = {N}")
     print(
-        f"Flow of J, N = 60, to t = {T:g}; descent at the largest stable rate takes t/rate steps."
+        f"Flow of J, N = 60, to t = {T:g}; descent takes at least these steps if stable in the end."
     )
     print(f"{'rate':>7}{'s':>10}{'gradients':>12}{'descent':>10}{'excess':>10}")
     for rate in RATES:

@@ -182,7 +182,8 @@ def rank_one(problem, eigenvalue, overlap, *, tau=1.0, penalty=0.0):
 
         L = std^2 [1 - 2 k/(b + a) + k^2/(b (b + a))] + r k^2/(2 b) + penalty eigenvalue^2.
 
-    Gradient descent of J is stable around a minimum for rates below 2/curvature.
+    Gradient descent of J is stable around a minimum for rates below 2/curvature there. On the way
+    to a fast filter curvatures are far larger.
 
     problem : Problem
     eigenvalue, overlap : float
