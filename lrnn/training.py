@@ -28,7 +28,7 @@ SCHEDULES = {
 class History(NamedTuple):
     """What a run was like; K steps were taken and V validations made.
 
-    loss : (K,), loss of each batch before the step that it led to
+    loss : (K,), loss of each batch, and its penalty, before the step that it led to
     grad_norm : (K,), Euclidean norm of the gradient over all parameters, before clipping
     rate : (K,), learning rate
     seconds : (K,), time since the start, continued over interruptions
@@ -83,6 +83,7 @@ def train(
     rate,
     rng,
     loss=trial_loss,
+    penalty=None,
     batch_size=None,
     optimizer="adam",
     schedule="constant",
@@ -105,7 +106,9 @@ def train(
     steps : int, steps of the optimiser in all, those before an interruption included
     rate : float, learning rate, > 0
     rng : numpy Generator that batches are drawn with; None if nothing is drawn
-    loss : function (model, batch) -> scalar tensor; penalties are added here
+    loss : function (model, batch) -> scalar tensor
+    penalty : function (model, share of steps done, in [0, 1)) -> scalar tensor that is added to the
+        loss of a batch but not to that of the validation data; see `lrnn.penalties.weighted`
     batch_size : int, trials a step, drawn without repetition; None for all at each step
     optimizer : "adam" or "sgd", or a function (parameters, lr=rate) -> torch optimiser
     schedule : "constant", "linear" or "cosine" (both to zero at the end), or a function of the
@@ -138,13 +141,18 @@ def train(
     path = None if checkpoint is None else Path(checkpoint)
     if resume and path.exists():
         run.load(torch.load(path, weights_only=True))
+
+    def objective(model, batch):
+        value = loss(model, batch)
+        return value if penalty is None else value + penalty(model, run.taken / steps)
+
     with _bar(progress, steps) as advance:
         while not run.over(patience):
             if validation is not None and run.taken % validate_every == 0:
                 run.validate(loss, validation)
                 if run.over(patience):
                     break
-            run.take(draw, loss, best_of_batches=validation is None)
+            run.take(draw, objective, best_of_batches=validation is None)
             advance(run.taken, run.columns["loss"][-1])
             if path is not None and run.taken % checkpoint_every == 0:
                 run.save(path)

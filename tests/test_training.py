@@ -116,6 +116,19 @@ def test_the_best_weights_can_lie_on_the_way():
     np.testing.assert_allclose(model.w.detach(), target, rtol=1e-12)  # rounding
 
 
+def test_a_penalty_acts_on_steps_with_a_changing_weight_and_not_on_validation():
+    """Steps on |w|^2/2 + c_k |w|^2/2 with c_k = k/4: w shrinks by 1 - rate (1 + k/4)."""
+    model = Bowl()
+    history = go(
+        model, steps=4, rate=0.1, optimizer="sgd", validation=still(None), validate_every=1,
+        penalty=lambda model, done: 0.5 * done * model.w.square().sum(),
+    )  # fmt: skip
+    weight = 1 + np.arange(4) / 4
+    size = 5 * np.cumprod([1, *(1 - 0.1 * weight)])
+    np.testing.assert_allclose(history.loss, 0.5 * weight * size[:-1] ** 2, rtol=1e-12)  # rounding
+    np.testing.assert_allclose(history.validation, 0.5 * size**2, rtol=1e-12)
+
+
 class Interruption(Exception):
     pass
 
