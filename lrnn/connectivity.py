@@ -1,8 +1,8 @@
 """From a scan to a matrix of who drives whom, always `[target, source]`, and how far to trust it.
 
 Models of the next frame, x[t + 1] ~ offset + A x[t], share one record, so that they and their
-baselines are compared by one function. Pairs of frames come from `pairs` alone, which never joins
-what censoring or the end of a run has parted.
+baselines are compared by one function. Frames and what follows them come from `pairs` and
+`histories` alone, which never join what censoring or the end of a run has parted.
 """
 
 from collections.abc import Iterator, Sequence
@@ -44,6 +44,21 @@ def pairs(scan: Scan, *, lag: int = 1) -> tuple[Array, Array]:
     if not unbroken.any():
         raise ValueError(f"{scan.name}: no two frames {lag} apart lie in one uninterrupted segment")
     return scan.data[:-lag][unbroken], scan.data[lag:][unbroken]
+
+
+def histories(scan: Scan, *, frames: int = 1) -> tuple[Array, Array]:
+    """Windows of consecutive frames, and the frame after each.
+
+    frames : int >= 1, in a window
+    Returns : x (P, frames, n), oldest frame first, and y (P, n)
+    Raises : ValueError if frames < 1 or no segment is longer than a window
+    """
+    if frames < 1:
+        raise ValueError(f"frames is {frames}; expected at least 1")
+    y = pairs(scan, lag=frames)[1]
+    unbroken = scan.segment[frames:] == scan.segment[:-frames]
+    windows = np.lib.stride_tricks.sliding_window_view(scan.data[:-1], frames, axis=0)
+    return np.swapaxes(windows[unbroken], 1, 2), y
 
 
 def functional_connectivity(scan: Scan) -> Array:
@@ -136,6 +151,40 @@ def reduced_rank(scan: Scan, *, rank: int, ridge: float = 0.0, memory: float = 0
     return OneStepModel(matrix, y.mean(axis=0) - matrix @ x.mean(axis=0), ridge)
 
 
+def granger(scan: Scan, *, frames: int = 1) -> Array:
+    """How much worse the next frame of a target is predicted without the past of one source.
+
+    ln(RSS_i without source j / RSS_i), RSS_i the residual sum of squares of region i in a vector
+    autoregression of this many lags by least squares (Geweke 1982, conditional on all others). It
+    has no sign. For independent regions P times it has a chi-squared distribution with `frames`
+    degrees of freedom, for many pairs P.
+
+    frames : int >= 1, lags of the regression
+    Returns : (n, n), [target, source], >= 0; the diagonal is what a region's own past is worth
+    Raises : ValueError as `histories`, or if the regression has no unique solution or no residual
+    """
+    x, y = histories(scan, frames=frames)
+    n = scan.n_regions
+    design, y0 = x.reshape(len(x), -1) - x.reshape(len(x), -1).mean(axis=0), y - y.mean(axis=0)
+    if len(x) <= design.shape[1] + 1:
+        raise ValueError(
+            f"{scan.name}: {len(x)} pairs are too few for {design.shape[1]} regressors; use fewer"
+            " regions or frames"
+        )
+    q, r = np.linalg.qr(design)
+    if np.abs(r.diagonal()).min() <= len(x) * np.finfo(float).eps * np.abs(r).max():
+        raise ValueError(f"{scan.name}: regions are linearly dependent; drop some")
+    inverse = np.linalg.inv(r)
+    weights = inverse @ (q.T @ y0)
+    residual = ((y0 - design @ weights) ** 2).sum(axis=0)
+    # Leaving out the regressors of one source, a block b of the inverse Gram matrix G, raises RSS_i
+    # by w_b' (G_bb)^-1 w_b: no regression is done twice.
+    gram = (inverse @ inverse.T).reshape(frames, n, frames, n)
+    own = np.swapaxes(weights.reshape(frames, n, n), 0, 1)  # source, lag, target
+    rise = np.einsum("jki,jki->ij", own, np.linalg.solve(np.einsum("ajbj->jab", gram), own))
+    return np.log1p(rise / residual[:, None])
+
+
 def persistence(scan: Scan) -> OneStepModel:
     """The next frame is this frame: A = I. The baseline that slow signals make hard to beat."""
     return OneStepModel(np.eye(scan.n_regions), np.zeros(scan.n_regions))
@@ -178,10 +227,19 @@ def from_npi(connectome: ArrayLike) -> Array:
     connectome : (n, n), [source, target]
     Raises : ValueError if it is not square
     """
-    matrix = np.asarray(connectome, dtype=float)
-    if matrix.ndim != 2 or matrix.shape[0] != matrix.shape[1]:
-        raise ValueError(f"connectome has shape {matrix.shape}; expected (n, n)")
-    return matrix.T.copy()
+    return _square(connectome).T.copy()
+
+
+def to_npi(connectome: ArrayLike) -> Array:
+    """Turn an effective connectome of ours into NPI's: rows sources, diagonal zero.
+
+    The inverse of `from_npi` but for the diagonal, which NPI does not have.
+
+    connectome : (n, n), [target, source]
+    Raises : ValueError if it is not square
+    """
+    matrix = _square(connectome)
+    return matrix.T - np.diag(matrix.diagonal())
 
 
 def interaction(matrix: ArrayLike) -> Array:
@@ -253,6 +311,13 @@ def _ridge_path(x: Array, y: Array, ridges: Sequence[float]) -> Array:
     kept = s > s[0] * max(x.shape) * np.finfo(float).eps
     gain = np.where(kept, s / np.where(kept, s**2 + alpha, 1.0), 0.0)
     return np.swapaxes(vt.T @ (gain[:, :, None] * scores), 1, 2)
+
+
+def _square(connectome: ArrayLike) -> Array:
+    matrix = np.asarray(connectome, dtype=float)
+    if matrix.ndim != 2 or matrix.shape[0] != matrix.shape[1]:
+        raise ValueError(f"connectome has shape {matrix.shape}; expected (n, n)")
+    return matrix
 
 
 def _standard(values: Array, scan: Scan) -> Array:

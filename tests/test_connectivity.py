@@ -53,6 +53,18 @@ def test_pairs_are_those_listed_by_hand(broken, lag):
         np.testing.assert_array_equal(ours, theirs)
 
 
+@pytest.mark.parametrize("frames", [1, 3])
+def test_histories_are_those_listed_by_hand(broken, frames):
+    listed = [
+        (broken.data[t : t + frames], broken.data[t + frames])
+        for t in range(broken.n_frames - frames)
+        if broken.segment[t] == broken.segment[t + frames]
+    ]
+    x, y = con.histories(broken, frames=frames)
+    np.testing.assert_array_equal(x, [window for window, _ in listed])
+    np.testing.assert_array_equal(y, [after for _, after in listed])
+
+
 def test_pairs_never_join_what_censoring_or_a_run_has_parted():
     """Each frame holds the moment it was taken, so a joined pair shows as a step other than 1."""
     clock = np.arange(100.0)[:, None]
@@ -137,6 +149,7 @@ def test_rows_are_targets(rng):
         con.reduced_rank(scan, rank=1).matrix,
         con.lagged_correlation(scan),
         con.from_npi(chain[0].T),
+        con.granger(scan),
     ):
         assert np.unravel_index(np.abs(matrix).argmax(), (3, 3)) == (1, 0)
 
@@ -148,6 +161,44 @@ def test_correlations_are_numpys(broken):
     x, y = listed_pairs(broken, lag=2)
     expected = [[np.corrcoef(y[:, i], x[:, j])[0, 1] for j in range(6)] for i in range(6)]
     np.testing.assert_allclose(con.lagged_correlation(broken, lag=2), expected, atol=1e-12)
+
+
+@pytest.mark.parametrize("frames", [1, 2])
+def test_granger_is_that_of_regressions_done_again_without_each_source(broken, frames):
+    x, y = con.histories(broken, frames=frames)
+
+    def residual(kept):
+        design = np.column_stack([x[:, :, kept].reshape(len(x), -1), np.ones(len(x))])
+        return np.linalg.lstsq(design, y, rcond=None)[1]
+
+    every = np.arange(6)
+    expected = [np.log(residual(every[every != j]) / residual(every)) for j in range(6)]
+    found = con.granger(broken, frames=frames)
+    # Logarithms of ratios near 1, of sums of hundreds of squares.
+    np.testing.assert_allclose(found, np.transpose(expected), rtol=1e-7, atol=1e-11)
+
+
+@pytest.mark.parametrize("frames", [1, 3])
+def test_granger_of_unrelated_regions_is_chi_squared(frames, rng):
+    """Its mean is frames/P: 20 scans of 30 entries, whose mean has a standard error of 6-3%."""
+    means = []
+    for _ in range(20):
+        scan = make_scan(rng.standard_normal((2000, 6)), tr=1.0)
+        means.append(2000 * con.off_diagonal(con.granger(scan, frames=frames)).mean())
+    assert np.mean(means) == pytest.approx(frames, rel=0.25)
+
+
+def test_granger_does_not_change_with_the_unit_of_each_region(scan, rng):
+    changed = scan._replace(data=scan.data * rng.uniform(0.1, 10, 6) + 3)
+    np.testing.assert_allclose(con.granger(changed), con.granger(scan), rtol=1e-8, atol=1e-12)
+
+
+def test_conversion_to_npi_and_back(brain):
+    a = brain.truth
+    theirs = con.to_npi(a)
+    assert theirs[2, 0] == a[0, 2]
+    np.testing.assert_array_equal(theirs.diagonal(), 0)
+    np.testing.assert_array_equal(con.off_diagonal(con.from_npi(theirs)), con.off_diagonal(a))
 
 
 def test_reduced_rank_is_the_best_of_its_rank(scan, rng):
@@ -271,6 +322,11 @@ def test_errors_name_what_is_wrong(scan):
     cases = [
         (lambda: con.pairs(scan, lag=0), "lag is 0"),
         (lambda: con.pairs(alone), "no two frames 1 apart"),
+        (lambda: con.histories(scan, frames=0), "frames is 0"),
+        (lambda: con.histories(alone, frames=2), "no two frames 2 apart"),
+        (lambda: con.granger(scan, frames=100), "300 pairs are too few for 600 regressors"),
+        (lambda: con.granger(scan._replace(data=scan.data[:, [0, 1, 1]])), "linearly dependent"),
+        (lambda: con.to_npi(np.ones((2, 3))), r"shape \(2, 3\)"),
         (lambda: con.ridge_var(scan, ridge=-1.0), "expected >= 0"),
         (lambda: con.reduced_rank(scan, rank=7), "rank is 7; expected 0 to 6"),
         (lambda: con.functional_connectivity(flat), r"regions \[2\] are constant"),
