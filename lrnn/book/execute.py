@@ -1,6 +1,7 @@
 """Execution of notebooks by papermill, side by side, one process each."""
 
 import json
+import logging
 import os
 import signal
 import threading
@@ -38,6 +39,7 @@ class Job(NamedTuple):
     folder : working directory of the kernel
     output : where the executed notebook goes, once it is whole
     metadata : added to the executed notebook, under `lrnn_run`
+    limit : seconds that its cells may take in all; None for no limit
     """
 
     name: str
@@ -46,6 +48,7 @@ class Job(NamedTuple):
     folder: Path
     output: Path
     metadata: dict[str, Any]
+    limit: float | None = None
 
     @property
     def partial(self) -> Path:
@@ -123,9 +126,11 @@ def _work(job: Job, events: Queue) -> None:
 def execute(job: Job, tell: Callable[[Started], None] = lambda event: None) -> Finished:
     """Execute one job in this process; what it has computed is kept whatever happens."""
     import papermill  # slow, with its kernel clients, and needed only here
+    from nbclient.exceptions import CellTimeoutError
     from papermill.exceptions import PapermillExecutionError
 
     os.environ.update(KERNEL_ENVIRONMENT)
+    logging.getLogger("papermill").addHandler(logging.NullHandler())  # errors are ours to tell
     last = Started(job.name, 0, 0)
 
     def note(event: Started) -> None:
@@ -143,9 +148,12 @@ def execute(job: Job, tell: Callable[[Started], None] = lambda event: None) -> F
             engine_name=_telling_engine(job.name, note),
             cwd=str(job.folder),
             progress_bar=False,
+            timeout_func=_countdown(job.limit),
         )
     except PapermillExecutionError as error:
         told = _describe(job, error)
+    except CellTimeoutError:
+        told = f"cell {last.cell}: stopped at the time limit of {job.limit:g} s"
     except Exception as error:  # a kernel that died or never came up: the other jobs go on
         told = f"cell {last.cell}: {type(error).__name__}: {error}"
     else:
@@ -157,6 +165,19 @@ def execute(job: Job, tell: Callable[[Started], None] = lambda event: None) -> F
         return Finished(job.name, seconds)
     told += f"\npartial notebook: {job.partial}"
     return Finished(job.name, time.perf_counter() - start, told)
+
+
+def _countdown(limit: float | None) -> Callable[[NotebookNode], float | None]:
+    """Tells how many seconds the next cell may take, of a limit for all, from the first cell on."""
+    begun: list[float] = []
+
+    def time_left(cell: NotebookNode) -> float | None:
+        if limit is None:
+            return None
+        begun.append(time.perf_counter())
+        return max(begun[0] + limit - begun[-1], 0.01)  # 0 would mean no limit
+
+    return time_left
 
 
 def _telling_engine(name: str, tell: Callable[[Started], None]) -> str:

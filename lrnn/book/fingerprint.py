@@ -10,6 +10,7 @@ import hashlib
 import json
 import re
 import sys
+from collections.abc import Iterable
 from contextlib import suppress
 from functools import cache
 from importlib.metadata import PackageNotFoundError, version
@@ -29,18 +30,35 @@ def run_key(code: list[str], values: dict[str, Any], *, folder: Path, lock: Path
     folder : where the run looks for relative data files
     lock : requirements file whose packages' installed versions count; it may be missing
     """
-    facts = {
+    [key] = run_keys(code, [values], folder=folder, lock=lock)
+    return key
+
+
+def run_keys(
+    code: list[str], runs: Iterable[dict[str, Any]], *, folder: Path, lock: Path
+) -> list[str]:
+    """The keys of several runs of one chapter, which read the code and each data file once.
+
+    runs : all parameter values of each; the rest as in `run_key`
+    """
+    shared = {
         "code": code,
-        "values": {name: _identity(folder, value) for name, value in values.items()},
         "lrnn": {str(p.relative_to(PACKAGE)): _digest(p) for p in reachable(code)},
         "pins": installed_versions(lock),
     }
-    return hashlib.sha256(json.dumps(facts, sort_keys=True).encode()).hexdigest()[:16]
+    named = cache(lambda value: _identity(folder, value))
+
+    def key(values: dict[str, Any]) -> str:
+        known = {name: named(v) if isinstance(v, str) else v for name, v in values.items()}
+        facts = json.dumps({**shared, "values": known}, sort_keys=True)
+        return hashlib.sha256(facts.encode()).hexdigest()[:16]
+
+    return [key(values) for values in runs]
 
 
-def _identity(folder: Path, value: Any) -> Any:
-    """A value, or for one that names a file or folder, its name and content wherever it lies."""
-    if not isinstance(value, str) or not value or not (folder / value).exists():
+def _identity(folder: Path, value: str) -> Any:
+    """A text, or for one that names a file or folder, its name and content wherever it lies."""
+    if not value or not (folder / value).exists():
         return value
     path = (folder / value).resolve()
     inside = sorted(p for p in path.rglob("*") if p.is_file()) if path.is_dir() else [path]

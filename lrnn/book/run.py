@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 import nbformat
+from filelock import FileLock
 from nbformat import NotebookNode
 
 from lrnn.book.chapter import Book, BookError, Chapter
@@ -16,7 +17,10 @@ from lrnn.book.fingerprint import installed_versions, run_key
 from lrnn.book.frames import Component
 from lrnn.book.records import rows_in, values_in
 
-OWN = {"executed.ipynb", "executed.partial.ipynb", "figures"}  # what an unfinished run leaves
+FAILED = "failed.json"  # a sweep's word that a run has failed, and why
+LOCK = ".lock"  # held by whoever makes the run
+# What an unfinished run leaves.
+OWN = {"executed.ipynb", "executed.partial.ipynb", "figures", FAILED, LOCK}
 FIGURES = {"image/svg+xml": "svg", "image/png": "png"}
 
 
@@ -51,28 +55,59 @@ def run(
     folder = folder or book.root / "runs" / chapter.stem / key
     if _is_run(folder, key):
         return Run(folder, fresh=False)
-    changed = chapter.changed(values)
-    output = folder / "executed.ipynb"
-    job = Job(chapter.stem, chapter.notebook, changed, chapter.path.parent, output, {"key": key})
-    [ended] = watch([job.name], execute_all([job], workers=1))
-    if ended.error:
-        return Run(folder, fresh=True, error=ended.error)
-    notebook = nbformat.read(output, 4)
-    _write_figures(notebook, folder / "figures")
-    results = {
+    job = job_of(chapter, values, key, folder)
+    with FileLock(folder / LOCK):
+        if _is_run(folder, key):  # made by a sweep meanwhile
+            return Run(folder, fresh=False)
+        [ended] = watch([job.name], execute_all([job], workers=1))
+        if not ended.error:
+            write_results(job, facts_of(chapter, values, key) | provenance(book), ended.seconds)
+    return Run(folder, fresh=True, error=ended.error)
+
+
+def job_of(
+    chapter: Chapter, values: dict[str, Any], key: str, folder: Path, limit: float | None = None
+) -> Job:
+    """The job that makes a run in its folder."""
+    return Job(
+        chapter.stem,
+        chapter.notebook,
+        chapter.changed(values),
+        chapter.path.parent,
+        folder / "executed.ipynb",
+        {"key": key},
+        limit,
+    )
+
+
+def facts_of(chapter: Chapter, values: dict[str, Any], key: str) -> dict[str, Any]:
+    """What is known of a run before it is made."""
+    return {
         "chapter": chapter.stem,
         "key": key,
         "parameters": values,
-        "published": not changed,
+        "published": not chapter.changed(values),
         "seed": values.get("seed"),
-        "seconds": ended.seconds,
-        "commit": _commit(book.root),
-        "versions": installed_versions(book.lock),
+    }
+
+
+def provenance(book: Book) -> dict[str, Any]:
+    """The state of the book and of its packages, which runs made together share."""
+    return {"commit": _commit(book.root), "versions": installed_versions(book.lock)}
+
+
+def write_results(job: Job, facts: dict[str, Any], seconds: float) -> None:
+    """Write the figures and results of a job that has ended well, beside its notebook."""
+    notebook = nbformat.read(job.output, 4)
+    folder = job.output.parent
+    _write_figures(notebook, folder / "figures")
+    found = {
+        "seconds": seconds,
         "values": values_in(notebook),
         "claims": [row._asdict() | {"as_expected": row.as_expected} for row in rows_in(notebook)],
     }
-    write_json(folder / "results.json", results)  # last: it says that the run is whole
-    return Run(folder, fresh=True)
+    write_json(folder / "results.json", facts | found)  # last: it says that the run is whole
+    (folder / FAILED).unlink(missing_ok=True)
 
 
 def _is_run(folder: Path, key: str) -> bool:
