@@ -1,6 +1,7 @@
 """Dask: processes that work for a sweep, on this machine or on others."""
 
 import logging
+import signal
 import sys
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator
@@ -13,7 +14,7 @@ from typing import Any, NamedTuple
 from lrnn.book.chapter import BookError
 
 try:
-    from distributed import Client, LocalCluster, as_completed
+    from distributed import Client, LocalCluster, WorkerPlugin, as_completed
 except ImportError:
     raise BookError("a sweep needs dask.distributed: pip install 'lrnn[sweep]'") from None
 
@@ -29,6 +30,14 @@ class Place(NamedTuple):
     workers: int | None = None
     scheduler: str | None = None
     system: str | None = None
+
+
+class Deaf(WorkerPlugin):
+    """Leaves Ctrl-C to the sweep: workers that hear it too die noisily."""
+
+    def setup(self, worker: Any) -> None:
+        """Called by dask in every worker that comes up."""
+        signal.signal(signal.SIGINT, signal.SIG_IGN)
 
 
 @contextmanager
@@ -47,7 +56,10 @@ def connect(place: Place) -> Iterator[Client]:
         except (OSError, ValueError, RuntimeError) as error:
             where = place.scheduler or place.system or "this machine"
             raise BookError(f"no workers at {where}: {error}") from None
-        yield stack.enter_context(client)
+        stack.enter_context(client)
+        if not place.scheduler:
+            client.register_plugin(Deaf())
+        yield client
 
 
 def _local(workers: int) -> Any:

@@ -1,11 +1,16 @@
 """Sweeps by the real command, and from Python, through papermill."""
 
 import json
+import os
+import signal
+import subprocess
+import time
 
 import nbformat
 import pandas as pd
+import psutil
 import pytest
-from small_book import command
+from small_book import BIN, command
 
 import lrnn.book
 from lrnn.book.chapter import BookError
@@ -146,3 +151,26 @@ def test_an_edited_chapter_and_changed_data_are_new_runs(book):
         seen |= keys()
     (book / "chapters/01_first.md").write_text(CHAPTER.replace("42", "43") + "\nMore words.\n")
     assert keys() <= seen  # prose is not code
+
+
+def test_ctrl_c_ends_everything_quietly_and_marks_no_run_as_failed(book):
+    words = [BIN / "lrnn", "sweep", "1", "-p", "seed", "10:90"]
+    process = subprocess.Popen(
+        list(map(str, words)),
+        cwd=book,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+        start_new_session=True,
+    )
+    runs = book / "runs/01_first"
+    end = time.monotonic() + 60
+    while not list(runs.glob("*/results.json")) and time.monotonic() < end:
+        time.sleep(0.05)
+    family = psutil.Process(process.pid).children(recursive=True)
+    os.killpg(process.pid, signal.SIGINT)  # as a terminal does
+    _, error = process.communicate(timeout=60)
+    assert (process.returncode, error.strip()) == (1, "Aborted!")
+    assert psutil.wait_procs(family, timeout=30)[1] == []
+    assert 1 <= len(list(runs.glob("*/results.json"))) < 80
+    assert not list(runs.glob("*/failed.json"))
