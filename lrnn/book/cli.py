@@ -250,13 +250,30 @@ def sweep_run(
     )
     frame = table(swept.tasks, outcomes)
     write_tables(frame, swept.folder)
-    console.print(show(summary(frame, chosen.parameters)))
+    console.print(show(summary(frame)))
     failed = [task for task in swept.tasks if outcomes[task.key].error]
     for task in failed:
         values = ", ".join(f"{name} = {value!r}" for name, value in task.job.changed.items())
         click.echo(f"{task.key} failed ({values}): {outcomes[task.key].error}", err=True)
     click.echo(f"{len(swept.tasks) - len(failed)} of {len(swept.tasks)} runs: {swept.folder}")
     sys.exit(1 if failed else 0)
+
+
+@sweep.command()
+@click.argument("folder", type=click.Path(path_type=Path, file_okay=False, exists=True))
+@click.option("-x", help="The parameter on the horizontal axis.  [the first that varies]")
+@click.option("-y", help="The number on the vertical axis.  [the first glued value]")
+@click.option("-o", "output", type=click.Path(path_type=Path), help="The figure: svg, png or pdf.")
+def plot(folder, x, y, output):
+    """Draw the results of the sweep in FOLDER: a number against a parameter.
+
+    Points are medians, bars hold the middle 90 % of the runs that differ in their seeds; each
+    combination of the other parameters has a line of its own.
+    """
+    from lrnn.book.curves import write_curves
+    from lrnn.book.table import read_table
+
+    click.echo(write_curves(read_table(folder), output or folder / "results.svg", x=x, y=y))
 
 
 def _choices(chapter: Chapter, pairs: tuple[tuple[str, str], ...], file: str | None) -> dict:

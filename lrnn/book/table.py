@@ -23,18 +23,19 @@ def table(tasks: Iterable[Task], outcomes: dict[str, Outcome]) -> pd.DataFrame:
     """One row a run, in their order: key, status, parameters, glued values, claims, seconds, error.
 
     What is called like a column before it says what it is: "scale (glued)". Several rows of one
-    claim are numbered: "P5", "P5 #2".
+    claim are numbered: "P5", "P5 #2". `attrs["parameters"]` has the parameters' names.
     """
+    tasks = list(tasks)
     frame = pd.DataFrame([_row(task, outcomes[task.key]) for task in tasks])
     for name in filter(lambda name: is_object_dtype(frame[name]), frame):
-        kinds = {type(value) for value in frame[name].dropna()}
-        if kinds - {bool, str} or len(kinds) > 1:  # parquet holds one type a column
-            frame[name] = frame[name].map(str, na_action="ignore")
+        frame[name] = frame[name].map(str, na_action="ignore")  # parquet: one type a column
+    named = list(tasks[0].facts["parameters"])
+    frame.attrs["parameters"] = list(frame.columns[len(FIRST) : len(FIRST) + len(named)])
     return frame[[name for name in frame if name not in LAST] + LAST]
 
 
 def _row(task: Task, outcome: Outcome) -> dict[str, Any]:
-    row: dict[str, Any] = {"key": task.key, "status": outcome.state}
+    row: dict[str, Any] = dict(zip(FIRST, (task.key, outcome.state), strict=True))
 
     def put(kind: str, name: str, value: Any) -> None:
         row[f"{name} ({kind})" if name in {*row, *LAST} else name] = _cell(value)
@@ -92,9 +93,16 @@ def read_table(folder: Path) -> pd.DataFrame:
     return pd.read_parquet(path)
 
 
-def varied(frame: pd.DataFrame, parameters: Iterable[str]) -> list[str]:
-    """The parameters of which the runs have different values."""
-    return [name for name in parameters if frame[name].nunique(dropna=False) > 1]
+def varied(frame: pd.DataFrame) -> list[str]:
+    """The parameters, but for the seed, of which the runs have different values."""
+    names = (name for name in frame.attrs["parameters"] if name != "seed")
+    return [name for name in names if frame[name].nunique(dropna=False) > 1]
+
+
+def numbers(frame: pd.DataFrame) -> list[str]:
+    """The glued values and claims that are numbers."""
+    others = {*frame.attrs["parameters"], *LAST}
+    return [name for name in frame.select_dtypes("number") if name not in others]
 
 
 def spreads(frame: pd.DataFrame, by: list[str], value: str) -> pd.DataFrame:
@@ -112,20 +120,17 @@ def spreads(frame: pd.DataFrame, by: list[str], value: str) -> pd.DataFrame:
     ).reset_index()
 
 
-def summary(frame: pd.DataFrame, parameters: Iterable[str]) -> pd.DataFrame:
-    """A row for each combination of the varied parameters but the seed, as text.
+def summary(frame: pd.DataFrame) -> pd.DataFrame:
+    """A row for each combination of the varied parameters, as text.
 
     Returns : the parameters, runs, failed, and each number as its median [5 %, 95 %]
     """
-    parameters = list(parameters)
-    by = [name for name in varied(frame, parameters) if name != "seed"]
-    numbers = frame.select_dtypes("number").columns.difference([*parameters, "seconds"], sort=False)
-    groups = frame.groupby(by, sort=True) if by else frame.groupby(lambda row: "all")
+    by = varied(frame)
     rows = []
-    for at, group in groups:
-        row = dict(zip(by, at, strict=True)) if by else {}
+    for at, group in frame.groupby(by, sort=True) if by else [((), frame)]:
+        row = dict(zip(by, at, strict=True))
         row |= {"runs": len(group), "failed": int((group["status"] == "failed").sum())}
-        for name in numbers:
+        for name in numbers(frame):
             low, middle, high = group[name].quantile([MIDDLE[0], 0.5, MIDDLE[1]])
             row[name] = f"{middle:.4g} [{low:.4g}, {high:.4g}]" if math.isfinite(middle) else "–"
         rows.append(row)

@@ -174,3 +174,20 @@ def test_ctrl_c_ends_everything_quietly_and_marks_no_run_as_failed(book):
     assert psutil.wait_procs(family, timeout=30)[1] == []
     assert 1 <= len(list(runs.glob("*/results.json"))) < 80
     assert not list(runs.glob("*/failed.json"))
+
+
+def test_plot_draws_the_table_of_a_folder(book):
+    done = sweep(book, "plot", ".")
+    assert (done.returncode, done.stderr) == (
+        2,
+        "lrnn: . holds no sweep: results.parquet is missing\n",
+    )
+    frame = pd.DataFrame({"g": [1.0, 2.0], "v": [0.5, 0.7], "error": ["", ""]})
+    frame.attrs["parameters"] = ["g"]
+    frame.to_parquet(book / "results.parquet")
+    done = sweep(book, "plot", ".", "-x", "g", "-y", "v")
+    assert (done.returncode, done.stdout) == (0, "results.svg\n")
+    assert "<svg" in (book / "results.svg").read_text()
+    done = sweep(book, "plot", ".", "-y", "w")
+    assert done.stderr.startswith("lrnn: y = w: expected a glued value")
+    assert "-p NAME VALUES" in sweep(book, "--help").stdout
