@@ -82,3 +82,8 @@ def on_full_disk(job):
     """From here on this worker's files cannot grow beyond a few bytes."""
     resource.setrlimit(resource.RLIMIT_FSIZE, (200, resource.RLIM_INFINITY))
     return succeed(job)
+
+
+def busy_unless_waiting(task, wait):
+    """What a task is told while others are at it."""
+    return "done" if wait else "busy"

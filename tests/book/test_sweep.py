@@ -15,7 +15,7 @@ from small_book import SMALL
 from sweep_stubs import begun
 
 from lrnn.book.chapter import Book, BookError
-from lrnn.book.cluster import Place, connect
+from lrnn.book.cluster import Place, connect, spread
 from lrnn.book.store import recorded
 from lrnn.book.sweeps import make_all, plan
 from lrnn.book.table import table, write_tables
@@ -53,7 +53,9 @@ def driver(folder, number, stub):
     """A sweep in a process of its own."""
     code = (
         "from test_sweep import TWO, make_all, seeds, sweep_stubs\nfrom pathlib import Path\n"
-        f"make_all(seeds(Path({str(folder)!r}), {number}), TWO, execute=sweep_stubs.{stub})"
+        f"swept = seeds(Path({str(folder)!r}), {number})\n"
+        f"made = make_all(swept, TWO, execute=sweep_stubs.{stub})\n"
+        "assert {outcome.state for outcome in made.values()} == {'done'}"
     )
     # In a file, as workers read the script that starts them.
     script = folder.parent / f"driver{len(list(folder.parent.iterdir()))}.py"
@@ -98,6 +100,8 @@ def test_an_enlarged_sweep_makes_what_is_missing_and_the_table_is_the_same_twice
         write_tables(frame, tmp_path)
         written.append([(tmp_path / f"results.{kind}").read_bytes() for kind in ("parquet", "csv")])
     assert written[0] == written[1]
+    nobody = Place(scheduler="nowhere://")  # where nothing is missing, nobody is needed
+    assert set(make_all(swept, nobody)) == set(frame["key"])
     assert set(Counter(begun(tmp_path)).values()) == {1}
     assert len(begun(tmp_path)) == 5
     assert {path: path.stat().st_mtime_ns for path in stamps} == stamps
@@ -182,3 +186,17 @@ def test_no_workers_is_an_error_that_says_so(tmp_path):
     assert begun(tmp_path) == []
     with pytest.raises(BookError, match=r"--kubernetes needs one more package: pip install"):
         make_all(seeds(tmp_path, 1), Place(system="kubernetes"), execute=sweep_stubs.succeed)
+
+
+def test_a_busy_task_is_called_again_to_wait_for_its_turn(two):
+    asked = []
+
+    def busy(result):
+        asked.append(result)
+        assert len(asked) < 20
+        return result == "busy"
+
+    with connect(two) as client:
+        pairs = list(spread(client, sweep_stubs.busy_unless_waiting, range(5), busy=busy))
+    assert sorted(pairs) == [(task, "done") for task in range(5)]
+    assert sorted(asked) == ["busy"] * 5 + ["done"] * 5
