@@ -9,6 +9,7 @@ from contextlib import ExitStack, contextmanager
 from importlib import import_module
 from importlib.util import find_spec
 from os import cpu_count
+from shutil import which
 from typing import Any, NamedTuple
 
 from lrnn.book.chapter import BookError
@@ -75,9 +76,10 @@ def _local(workers: int) -> Any:
 
 def _slurm(workers: int) -> Any:
     """Jobs of one core each; queue, memory and time come from dask's own configuration."""
-    jobs = _extra("dask_jobqueue", "slurm").SLURMCluster(
-        cores=1, processes=1, python=sys.executable
-    )
+    jobqueue = _extra("dask_jobqueue", "slurm")
+    if which("sbatch") is None:
+        raise BookError("--slurm needs sbatch, which is not on this machine")
+    jobs = jobqueue.SLURMCluster(cores=1, processes=1, python=sys.executable)
     jobs.scale(workers)
     return jobs
 

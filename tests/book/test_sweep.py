@@ -180,12 +180,15 @@ def test_a_folder_that_cannot_be_written_is_refused_before_anything_starts(tmp_p
     assert (tmp_path / "file").read_text() == "mine"
 
 
-def test_no_workers_is_an_error_that_says_so(tmp_path):
+def test_no_workers_is_an_error_that_says_so(tmp_path, monkeypatch):
     with pytest.raises(BookError, match="no workers at nowhere"):
         make_all(seeds(tmp_path, 1), Place(scheduler="nowhere://"), execute=sweep_stubs.succeed)
     assert begun(tmp_path) == []
     with pytest.raises(BookError, match=r"--kubernetes needs one more package: pip install"):
         make_all(seeds(tmp_path, 1), Place(system="kubernetes"), execute=sweep_stubs.succeed)
+    monkeypatch.setenv("PATH", "")
+    with pytest.raises(BookError, match="--slurm needs sbatch"):
+        make_all(seeds(tmp_path, 1), Place(system="slurm"), execute=sweep_stubs.succeed)
 
 
 def test_a_busy_task_is_called_again_to_wait_for_its_turn(two):
