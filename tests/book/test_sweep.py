@@ -130,7 +130,7 @@ def test_a_run_that_kills_every_worker_fails_alone(tmp_path):
 
 def test_a_killed_sweep_is_taken_up_where_it_was(tmp_path, two):
     folder = tmp_path / "sweep"
-    process = driver(folder, 12, "slow")
+    process = driver(folder, 40, "slow")
     wait_for(lambda: len(list(folder.glob("*/results.json"))) >= 3)
     workers = psutil.Process(process.pid).children(recursive=True)
     process.kill()
@@ -138,12 +138,12 @@ def test_a_killed_sweep_is_taken_up_where_it_was(tmp_path, two):
     assert psutil.wait_procs(workers, timeout=30)[1] == []
     process.communicate()
     done = {path.parent.name for path in folder.glob("*/results.json")}
-    assert 3 <= len(done) < 12
-    swept = seeds(folder, 12)
+    assert 3 <= len(done) < 40
+    swept = seeds(folder, 40)
     make_all(swept, two, execute=sweep_stubs.succeed)
     counts = Counter(begun(folder))
     interrupted = [key for key, count in counts.items() if count > 1]
-    assert len(counts) == 12
+    assert len(counts) == 40
     assert len(interrupted) <= 2
     assert not done & set(interrupted)
     assert whole(swept)
