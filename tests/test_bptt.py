@@ -200,7 +200,8 @@ def test_science_does_not_import_torch():
     code = (
         "import sys, pkgutil, importlib, lrnn\n"
         "for each in pkgutil.iter_modules(lrnn.__path__):\n"
-        "    if each.name not in 'book plotting bptt training penalties npi responses'.split() and (\n"
+        "    if each.name not in 'book plotting bptt training penalties npi responses'.split() "
+        "and (\n"
         "            not each.name.startswith('_')):\n"
         "        importlib.import_module('lrnn.' + each.name)\n"
         "assert not {'torch', 'numba'} & set(sys.modules)\n"
